@@ -47,9 +47,9 @@ class Problem:
     rule: str
 
     def __str__(self) -> str:
-        if self.value is None:
-            return f"{self.origin.file}:{self.origin.line}: {self.origin.path}: {self.rule}"
-        return f"{self.origin.file}:{self.origin.line}: {self.origin.path} = {self.value!r}: {self.rule}"
+        place = f"{self.origin.file}:{self.origin.line}" if self.origin.line else self.origin.file
+        found = "" if self.value is None else f" = {self.value!r}"
+        return f"{place}: {self.origin.path}{found}: {self.rule}"
 
     def as_data(self) -> dict[str, t.Any]:
         """Plain data for filters and tests."""
