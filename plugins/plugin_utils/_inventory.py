@@ -154,8 +154,17 @@ def from_data(data: Mapping[str, t.Any], problems: Problems) -> Inventory:
             wrong("port_map_container_interfaces", interfaces, "must be a list of interface names, a * at the end allowed")
             interfaces = []
         hosts[name] = Host(name, tuple(addresses), tuple(routed), managed, tuple(interfaces), frozenset(entry.get("users", [])))
-    environments = sorted({str(entry["environment"]) for entry in data.get("hosts", {}).values() if entry.get("environment") is not None})
+    environments = _environments(data)
     if len(environments) > 1:
         problems.error(Origin("port_map_environment", "inventory", 0), environments, "one inventory has one environment")
     groups = {group: tuple(host for host in members if host in hosts) for group, members in data.get("groups", {}).items()}
     return Inventory(hosts, groups)
+
+
+def stated_environment(data: Mapping[str, t.Any]) -> t.Optional[str]:
+    """The environment that the inventory's hosts name, None if none does (several are an error of from_data)."""
+    return next(iter(_environments(data)), None)
+
+
+def _environments(data: Mapping[str, t.Any]) -> list[str]:
+    return sorted({str(entry["environment"]) for entry in data.get("hosts", {}).values() if entry.get("environment") is not None})

@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._build import compile_map
 from ansible_collections.alfred.portmap.plugins.plugin_utils._ingress import plan_ingress
-from ansible_collections.alfred.portmap.plugins.plugin_utils._inventory import Inventory, from_data
+from ansible_collections.alfred.portmap.plugins.plugin_utils._inventory import Inventory, from_data, stated_environment
 from ansible_collections.alfred.portmap.plugins.plugin_utils._model import Firewall, PortMap
 from ansible_collections.alfred.portmap.plugins.plugin_utils._openings import Opening, Openings
 from ansible_collections.alfred.portmap.plugins.plugin_utils._placement import ANYWHERE, Claim, Placement
@@ -52,9 +52,10 @@ def examine(
 ) -> tuple[Problems, t.Optional[Data]]:
     """All problems of a map for one inventory, and the plan as far as it goes (None if the file can't be read at all).
 
+    environment: without one, the port_map_environment of the inventory's hosts counts.
     addresses_final: False before facts are known; a host without an address is then a notice.
     """
-    port_map, problems = compile_map(documents, environment)
+    port_map, problems = compile_map(documents, environment or stated_environment(inventory_data))
     inventory = from_data(inventory_data, problems)
     plan = None
     if port_map is not None:
