@@ -1,0 +1,219 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What else may drop: from texts that real nft and iptables-legacy-save printed."""
+
+from __future__ import annotations
+
+
+import pytest
+
+from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import Conflict, find_conflicts, parse_legacy, parse_nft
+
+
+def conflicts(text: str, own: str = "portmap") -> list[Conflict]:
+    """The conflicts in an nft listing."""
+    return find_conflicts(parse_nft(text), own)
+
+
+def table(body: str, head: str = "type filter hook input priority filter; policy accept;", name: str = "inet other") -> str:
+    """A table with one base chain."""
+    return "table {} {{\n\tchain c {{\n\t\t{}\n{}\t}}\n}}\n".format(name, head, "".join(f"\t\t{line}\n" for line in body.splitlines()))
+
+
+OWN = table("drop", head="type filter hook input priority filter - 10; policy drop;", name="inet portmap")
+
+
+def test_own_table_is_no_conflict() -> None:
+    assert conflicts(OWN) == []
+    assert [found["where"] for found in conflicts(OWN, own="another")] == ["table inet portmap, chain c (hook input, priority filter - 10)"]
+
+
+def test_policy_drop() -> None:
+    (found,) = conflicts(table("tcp dport 22 accept", head="type filter hook input priority filter; policy drop;"))
+    assert found == {
+        "kind": "nftables",
+        "where": "table inet other, chain c (hook input, priority filter)",
+        "what": "drops everything that it does not accept (policy drop)",
+        "advice": "look with 'nft list table inet other'; remove that table where it comes from, or allow the same there",
+    }
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "drop",
+        "counter drop",
+        "counter packets 3 bytes 180 drop",
+        'log prefix "no " level debug counter reject with icmpx admin-prohibited',
+        'drop comment "x"',
+        "reject",
+        'xt target "REJECT"',
+    ],
+)
+def test_a_rule_without_condition_ends_the_chain(rule: str) -> None:
+    (found,) = conflicts(table("ct state established accept\n" + rule))
+    assert found["what"] == "drops everything that it does not accept (a rule without condition)"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "tcp dport 99 drop",
+        "ip saddr 192.0.2.1 counter reject with tcp reset",
+        "tcp dport vmap { 22 : accept, 80 : drop }",
+        'meta l4proto tcp counter packets 0 bytes 0 xt target "REJECT"',
+        "tcp dport { 1,\n 2 } drop",
+    ],
+)
+def test_a_rule_that_drops_some(rule: str) -> None:
+    (found,) = conflicts(table(rule))
+    assert found["what"] == "has rules that drop or reject: '{}'".format(" ".join(line.strip() for line in rule.splitlines()))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "accept",
+        'tcp dport 22 accept comment "drop nothing"',
+        'log prefix "drop: " accept',
+        'meta mark 0x1 log prefix "reject { drop"',
+        "ip saddr @drop accept",
+        'ct helper set "drop"',
+        "tcp dport vmap { 22 : accept, 80 : continue }",
+    ],
+)
+def test_no_conflict(body: str) -> None:
+    assert conflicts(table(body)) == []
+
+
+def test_drops_are_found_behind_jumps_and_maps() -> None:
+    text = """table inet other {
+	map m {
+		type inet_service : verdict
+		elements = { 22 : accept,
+			     80 : jump deep }
+	}
+
+	chain deep {
+		tcp dport 80 goto deeper
+	}
+
+	chain deeper {
+		ip saddr 192.0.2.1 drop
+		ip saddr 192.0.2.2 drop
+	}
+
+	chain unused {
+		drop
+	}
+
+	chain c {
+		comment "drop"
+		type filter hook output priority 5; policy accept;
+		tcp dport vmap @m
+	}
+}
+"""
+    (found,) = conflicts(text)
+    assert found["what"] == "has rules that drop or reject: 'ip saddr 192.0.2.1 drop' in chain deeper, and 1 more"
+    assert found["where"] == "table inet other, chain c (hook output, priority 5)"
+
+
+def test_a_verdict_map_that_drops() -> None:
+    text = table("tcp dport vmap @m").replace("\tchain c", "\tmap m {\n\t\ttype inet_service : verdict\n\t\telements = { 22 : drop }\n\t}\n\n\tchain c")
+    (found,) = conflicts(text)
+    assert found["what"] == "has rules that drop or reject: 'tcp dport vmap @m'"
+
+
+def test_a_loop_of_jumps_ends() -> None:
+    text = "table ip x {\n\tchain a {\n\t\tjump b\n\t}\n\tchain b {\n\t\tjump a\n\t}\n\tchain c {\n\t\ttype filter hook input priority 0; policy accept;\n\t\tjump a\n\t}\n}\n"
+    assert conflicts(text) == []
+
+
+@pytest.mark.parametrize("hook", ["prerouting", "postrouting"])
+def test_single_drops_elsewhere_are_normal(hook: str) -> None:
+    head = f"type filter hook {hook} priority mangle; policy accept;"
+    assert conflicts(table("fib saddr . iif oif missing drop", head=head)) == []
+    assert len(conflicts(table("drop", head=head))) == 1
+
+
+def test_netdev_ingress_and_other_families() -> None:
+    head = 'type filter hook ingress device "eth0" priority filter; policy drop;'
+    assert len(conflicts(table("", head=head, name="netdev x"))) == 1
+    devices = 'type filter hook ingress devices = { "eth0", "eth1" } priority -500; policy drop;'
+    assert len(conflicts(table("", head=devices, name="netdev x"))) == 1
+    assert conflicts(table("drop", name="bridge x")) == []
+
+
+def test_docker_and_others_drop_by_purpose() -> None:
+    docker = """table ip filter {
+	chain DOCKER {
+		iifname != "docker0" oifname "docker0" counter packets 0 bytes 0 drop
+	}
+
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+		counter packets 0 bytes 0 jump DOCKER
+	}
+}
+"""
+    assert conflicts(docker) == []
+    assert len(conflicts(docker.replace("hook forward", "hook input"))) == 1, "policy drop is Docker's in forward only"
+    assert len(conflicts(docker.replace("jump DOCKER", "accept"))) == 1, "without Docker it is somebody's firewall"
+    assert conflicts(table("ip saddr @addr-set-sshd reject", name="inet f2b-table")) == []
+    assert conflicts(table("drop", name="ip docker-bridges")) == []
+
+
+def test_kinds() -> None:
+    base = "\tchain INPUT {\n\t\ttype filter hook input priority filter; policy drop;\n%s\t}\n"
+    iptables = "# Warning: table ip filter is managed by iptables-nft, do not touch!\ntable ip filter {\n" + base % "" + "}\n"
+    ufw = "table ip filter {\n\tchain ufw-before-input {\n\t}\n" + base % "\t\tcounter jump ufw-before-input\n" + "}\n"
+    assert [found["kind"] for found in conflicts(iptables)] == ["iptables-nft"]
+    assert [found["kind"] for found in conflicts(ufw)] == ["ufw"]
+    assert [found["kind"] for found in conflicts(table("reject with icmpx admin-prohibited", name="inet firewalld"))] == ["firewalld"]
+
+
+LEGACY = """# Generated by iptables-save v1.8.9 on Tue Nov 24 11:46:09 2026
+*nat
+:PREROUTING ACCEPT [0:0]
+COMMIT
+*filter
+:INPUT %s [0:0]
+:FORWARD ACCEPT [0:0]
+:mine - [0:0]
+%s
+COMMIT
+# Completed on Tue Nov 24 11:46:09 2026
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "rules", "what"),
+    [
+        ("DROP", "", "drops everything that it does not accept (policy drop)"),
+        ("ACCEPT", "-A INPUT -j DROP", "drops everything that it does not accept (a rule without condition)"),
+        (
+            "ACCEPT",
+            '-A INPUT -m comment --comment "the end" -j REJECT --reject-with icmp-port-unreachable',
+            "drops everything that it does not accept (a rule without condition)",
+        ),
+        ("ACCEPT", "-A INPUT -p tcp -m tcp --dport 99 -j DROP", "has rules that drop or reject: '-A INPUT -p tcp -m tcp --dport 99 -j DROP'"),
+        ("ACCEPT", "-A INPUT -g mine\n-A mine -s 192.0.2.1/32 -j DROP", "has rules that drop or reject: '-A mine -s 192.0.2.1/32 -j DROP' in chain mine"),
+        ("ACCEPT", '-A INPUT -m comment --comment "a \\" -j DROP" -j ACCEPT', None),
+        ("ACCEPT", "-A FORWARD -j mine", None),
+    ],
+)
+def test_legacy(policy: str, rules: str, what: str | None) -> None:
+    found = find_conflicts(parse_legacy(LEGACY % (policy, rules), "ip"), "portmap")
+    assert [(conflict["kind"], conflict["where"], conflict["what"]) for conflict in found] == (
+        [] if what is None else [("iptables-legacy", "table ip filter, chain INPUT (hook input)", what)]
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "table ip x {\n}\n", "table inet x {\n\tset s {\n\t\ttype ipv4_addr\n\t}\n}\n", 'table inet x {\n\tflags dormant\n\tcomment "a } b {"\n}\n']
+)
+def test_tables_without_chains(text: str) -> None:
+    assert conflicts(text) == []
