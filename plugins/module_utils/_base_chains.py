@@ -20,7 +20,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT, SYSTEM_DIRECTORIES
+from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
 
 # Where a rule that drops a part of the traffic counts: the hooks of our own chains.
 OUR_HOOKS = ("input", "forward", "output")
@@ -304,11 +304,11 @@ def _legacy_tables(path: str) -> list[str]:
 
 
 def _legacy_save(module: AnsibleModule, program: str) -> str | None:
-    path = module.get_bin_path(program + "-legacy-save", opt_dirs=SYSTEM_DIRECTORIES)
+    path = module.get_bin_path(program + "-legacy-save")
     if path is not None:
         return str(path)
     # Before there were two, the legacy one had the plain name; today's plain name is mostly the nft one.
-    path = module.get_bin_path(program + "-save", opt_dirs=SYSTEM_DIRECTORIES)
+    path = module.get_bin_path(program + "-save")
     if path is not None:
         rc, out, _err = module.run_command([path, "--version"], environ_update=ENVIRONMENT)
         if rc == 0 and "nf_tables" not in out:

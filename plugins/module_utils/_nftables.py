@@ -17,9 +17,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 FAMILY = "inet"
 
-# sudo and cron often leave the system directories out of PATH, so they are searched as well.
-SYSTEM_DIRECTORIES = ["/usr/sbin", "/sbin", "/usr/local/sbin"]
-
 # nft reads messages and number formats from the locale; what is compared and hashed must not depend on it.
 ENVIRONMENT = {"LC_ALL": "C", "LANGUAGE": "C"}
 
@@ -36,7 +33,7 @@ class Nft:
     """The nft of this host. Every method raises NftError if nft refuses."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        path = module.get_bin_path("nft", opt_dirs=SYSTEM_DIRECTORIES)
+        path = module.get_bin_path("nft")  # also in the system's directories if PATH lacks them
         if path is None:
             raise NftMissingError("there is no program nft on this host: install the package nftables")
         self.path: str = path

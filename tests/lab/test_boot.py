@@ -105,7 +105,9 @@ def host() -> t.Iterator[Host]:
         fresh = Host(name)
         package = pathlib.Path(ansible.__file__).parent
         files = ["release.py", "module_utils"]
-        ours = subprocess.run(["tar", "-c", "--exclude=__pycache__", "-C", str(ROOT), "plugins/modules", "plugins/module_utils"], capture_output=True, check=True).stdout
+        ours = subprocess.run(
+            ["tar", "-c", "--exclude=__pycache__", "-C", str(ROOT), "plugins/modules", "plugins/module_utils"], capture_output=True, check=True
+        ).stdout
         core = subprocess.run(["tar", "-c", "--exclude=__pycache__", "-C", str(package), *files], capture_output=True, check=True).stdout
         collection = "/root/python/ansible_collections/alfred/portmap"
         docker("exec", name, "mkdir", "-p", "/root/python/ansible", collection)
@@ -147,7 +149,10 @@ def test_first_run(host: Host) -> None:
         (f"systemctl stop {UNIT}", [f"{UNIT} is not active"]),
         (f"echo >> {UNIT_FILE}", [f"{UNIT_FILE} is not as it must be"]),
         (f"rm {DROP_IN}", [f"{DROP_IN} is missing"]),
-        (f"systemctl disable --now {UNIT}; rm {UNIT_FILE}; systemctl daemon-reload", [f"{UNIT_FILE} is missing", f"{UNIT} is not enabled", f"{UNIT} is not active"]),
+        (
+            f"systemctl disable --now {UNIT}; rm {UNIT_FILE}; systemctl daemon-reload",
+            [f"{UNIT_FILE} is missing", f"{UNIT} is not enabled", f"{UNIT} is not active"],
+        ),
         ("nft delete table inet portmap", ["the table inet portmap is missing"]),
         ("nft flush ruleset; echo >> /var/lib/portmap/firewall/confirmed.nft", None),
     ],
@@ -164,7 +169,9 @@ def test_stopping_the_unit_opens_nothing(applied: Host) -> None:
     assert applied.sh("nft -s list ruleset") == before
 
 
-@pytest.mark.parametrize("verbs", [["start"], ["restart"], ["start", "restart"], ["start", "reload"], ["start", "stop"], ["start", "stop", "start"], ["enable --now"]])
+@pytest.mark.parametrize(
+    "verbs", [["start"], ["restart"], ["start", "restart"], ["start", "reload"], ["start", "stop"], ["start", "stop", "start"], ["enable --now"]]
+)
 def test_nftables_service_flushes_everything_and_we_are_back(applied: Host, verbs: list[str]) -> None:
     for verb in verbs:
         applied.sh("nft add table inet witness")

@@ -1,0 +1,505 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: firewall
+short_description: Make one nftables table be exactly a policy
+version_added: 1.0.0
+author:
+  - The alfred.portmap authors (@alfred-portmap)
+description:
+  - Puts a policy in force as one nftables table of its own, for IPv4 and IPv6, in one transaction, and keeps it over reboots.
+  - What the policy does not allow is dropped, both ways, for the host and for the ports that its containers publish.
+  - No other table is touched. C(flush ruleset) is never used.
+  - Keeps on the host what it applied, so that a change by hand is seen (as drift, in check mode and diff mode too) and repaired.
+  - Finds other firewalls that may drop what the policy allows (ufw, firewalld, iptables, iptables-legacy, other tables)
+    and reports them. In nftables a drop is final and an accept is not, so no ruleset could overrule them.
+extends_documentation_fragment:
+  - alfred.portmap.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Also lets nft and the kernel check the ruleset.
+  diff_mode:
+    support: full
+    details:
+      - Shows what was changed by hand (the table as it is, against the table as it was applied), what the policy changes
+        (the rendered ruleset, before and after), and what changes in the boot unit's files.
+  platform:
+    support: full
+    platforms: linux
+  idempotent:
+    support: full
+    details:
+      - If nothing differs nothing is loaded, so counters go on counting.
+options:
+  state:
+    description:
+      - V(present) puts O(policy) in force.
+      - V(absent) removes the table, the boot unit and all files of this module.
+    type: str
+    choices: [present, absent]
+    default: present
+  policy:
+    description:
+      - The policy. Required if O(state=present).
+      - Loopback, the host's own addresses, answers to what is allowed, ICMP errors, neighbour discovery, multicast listener
+        discovery, the DHCP client and outgoing pings are always allowed.
+    type: dict
+    suboptions:
+      networks:
+        description: Names of networks, each with a list of IPv4 and IPv6 addresses and CIDRs.
+        type: dict
+        default: {}
+      ingress:
+        description: What may come in. Rules of the same port add up.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: What the rule is called, in comments of the ruleset.
+            type: str
+            required: true
+          transport:
+            description: The transport protocol.
+            type: str
+            choices: [tcp, udp]
+            default: tcp
+          ports:
+            description: Ports, or ranges as V(8000-8999).
+            type: list
+            elements: str
+            required: true
+          networks:
+            description: Names out of O(policy.networks); any of them.
+            type: list
+            elements: str
+            required: true
+          containers:
+            description: Whether this host's own containers may use it too.
+            type: bool
+            default: false
+          origin:
+            description: Where the rule comes from, for people.
+            type: str
+            default: ""
+      egress_default:
+        description: What happens to outgoing traffic that no rule of O(policy.egress) allows.
+        type: str
+        choices: [accept, drop]
+        default: drop
+      egress:
+        description: What may go out, from the host and from its containers.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: What the rule is called, in comments of the ruleset.
+            type: str
+            required: true
+          transport:
+            description: The transport protocol.
+            type: str
+            choices: [tcp, udp]
+            default: tcp
+          ports:
+            description: Ports, or ranges as V(8000-8999).
+            type: list
+            elements: str
+            required: true
+          networks:
+            description: Names out of O(policy.networks); any of them.
+            type: list
+            elements: str
+            required: true
+          origin:
+            description: Where the rule comes from, for people.
+            type: str
+            default: ""
+      ping:
+        description: Names out of O(policy.networks) that may ping this host. Nobody may if the list is empty.
+        type: list
+        elements: str
+        default: []
+      container_interfaces:
+        description:
+          - Interfaces of this host's containers; C(*) at the end stands for any rest.
+          - An interface that leads to a network card is refused.
+        type: list
+        elements: str
+        default: []
+  table:
+    description:
+      - The name of the table, in family inet.
+      - A table of this name that this module did not make is refused, and left alone.
+    type: str
+    default: portmap
+  log:
+    description: What is logged of the packets that are dropped.
+    type: dict
+    default: {}
+    suboptions:
+      enabled:
+        description: Whether dropped packets are logged, in the kernel's log.
+        type: bool
+        default: true
+      rate:
+        description: How many lines per minute at most.
+        type: int
+        default: 10
+      burst:
+        description: How many lines at once at most.
+        type: int
+        default: 5
+      prefix:
+        description: How each line begins.
+        type: str
+        default: "portmap"
+  boot:
+    description:
+      - Whether the policy is loaded at boot, before there is a network, by a systemd unit of its own,
+        C(portmap-firewall.service), and put back whenever C(nftables.service) has flushed all tables.
+      - With V(false) such a unit is removed if it is there.
+      - Needs a host that runs systemd. On others it must be V(false), and C(nft -f) of RV(boot_file) must be run at boot by other means.
+    type: bool
+    default: true
+  state_dir:
+    description:
+      - Where the module keeps what it applied, in a directory C(firewall) that only root can read.
+      - The directory above it must exist.
+    type: path
+    default: /var/lib/portmap
+notes:
+  - Needs root, and nft (package C(nftables)) on the host.
+  - A host that uses a protocol without ports (VRRP, ESP, GRE, OSPF and the like, told by raw sockets and tunnels that are
+    up) is refused before its first policy, because a policy cannot allow those.
+  - Drops that Docker, kube-proxy, libvirt and fail2ban make for their own purpose are not reported as conflicts.
+seealso:
+  - module: alfred.portmap.firewall_info
+  - module: alfred.portmap.listening_ports
+"""
+
+EXAMPLES = r"""
+- name: SSH from the bastion, https for everybody, nothing else in; DNS and https out
+  alfred.portmap.firewall:
+    policy:
+      networks:
+        anywhere: [0.0.0.0/0, "::/0"]
+        bastion: [203.0.113.10, "2001:db8:1::10"]
+        dns_servers: [198.51.100.53]
+      ingress:
+        - {name: ssh, ports: ["22"], networks: [bastion]}
+        - {name: https, ports: ["443"], networks: [anywhere]}
+      egress:
+        - {name: https, ports: ["443"], networks: [anywhere]}
+        - {name: dns, transport: udp, ports: ["53"], networks: [dns_servers]}
+      ping: [anywhere]
+
+- name: Put this host's part of a plan in force
+  alfred.portmap.firewall:
+    policy: "{{ (port_map_plan | alfred.portmap.host_plan(inventory_hostname)).firewall }}"
+
+- name: Was anything changed by hand? (run with --check --diff)
+  alfred.portmap.firewall:
+    policy: "{{ firewall_policy }}"
+  register: firewall_result
+  failed_when: firewall_result is changed
+
+- name: Leave no trace
+  alfred.portmap.firewall:
+    state: absent
+"""
+
+RETURN = r"""
+reasons:
+  description: Why something was changed, or in check mode would be. Empty if nothing was.
+  returned: success
+  type: list
+  elements: str
+  sample: ["the table inet portmap was changed by hand"]
+drift:
+  description: Lines of the table that somebody else took out (C(-)) or put in (C(+)) since it was applied.
+  returned: success
+  type: list
+  elements: str
+  sample: ["+\t\ttcp dport 5432 accept"]
+conflicts:
+  description: What else on this host may drop packets that the policy allows. Each is a warning too.
+  returned: success and O(state=present)
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: One of V(ufw), V(firewalld), V(iptables-nft), V(iptables-legacy), V(nftables).
+      type: str
+    where:
+      description: Its table, chain and hook.
+      type: str
+    what:
+      description: What it drops.
+      type: str
+    advice:
+      description: What to do.
+      type: str
+  sample:
+    - kind: ufw
+      where: table ip filter, chain INPUT (hook input, priority filter)
+      what: drops everything that it does not accept (policy drop)
+      advice: "allow the same in ufw, or stop using it here: 'ufw disable'"
+rules:
+  description: How many rules the policy has.
+  returned: success and O(state=present)
+  type: dict
+  sample: {egress: 3, ingress: 12}
+nft_version:
+  description: The version of nft on this host.
+  returned: when there is an nft
+  type: str
+  sample: 1.0.6
+nft_missing:
+  description: Whether there is no nft on this host. With O(state=present) this is then the reason of the failure.
+  returned: always
+  type: bool
+  sample: false
+boot:
+  description: Whether the policy is loaded at boot.
+  returned: success
+  type: bool
+  sample: true
+boot_file:
+  description: The file that boots, with all of the policy in force.
+  returned: success
+  type: str
+  sample: /var/lib/portmap/firewall/confirmed.nft
+"""
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import UNIT, BootError, BootUnit
+from ansible_collections.alfred.portmap.plugins.module_utils._firewall import ForeignTableError, Observed, conflicts_of, guard_ownership, observe, readable
+from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, StateError
+from ansible_collections.alfred.portmap.plugins.module_utils._host_network import physical_container_interfaces, protocols_without_ports
+from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError, NftMissingError
+from ansible_collections.alfred.portmap.plugins.module_utils._policy import Policy, PolicyError
+from ansible_collections.alfred.portmap.plugins.module_utils._ruleset import render
+
+LOCK_PATIENCE = 60  # seconds: a run holds the lock for about one
+
+Diff = list[dict[str, str]]
+Result = dict[str, t.Any]
+
+
+class RefusedError(Exception):
+    """The policy must not be put in force on this host; nothing was changed."""
+
+
+def main() -> t.NoReturn:
+    """Read the options, do what they ask, end the module."""
+    rule = {
+        "name": {"type": "str", "required": True},
+        "transport": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
+        "ports": {"type": "list", "elements": "str", "required": True},
+        "networks": {"type": "list", "elements": "str", "required": True},
+        "origin": {"type": "str", "default": ""},
+    }
+    policy = {
+        "networks": {"type": "dict", "default": {}},
+        "ingress": {"type": "list", "elements": "dict", "default": [], "options": dict(rule, containers={"type": "bool", "default": False})},
+        "egress_default": {"type": "str", "choices": ["accept", "drop"], "default": "drop"},
+        "egress": {"type": "list", "elements": "dict", "default": [], "options": rule},
+        "ping": {"type": "list", "elements": "str", "default": []},
+        "container_interfaces": {"type": "list", "elements": "str", "default": []},
+    }
+    log = {
+        "enabled": {"type": "bool", "default": True},
+        "rate": {"type": "int", "default": 10},
+        "burst": {"type": "int", "default": 5},
+        "prefix": {"type": "str", "default": "portmap"},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "policy": {"type": "dict", "options": policy},
+            "table": {"type": "str", "default": "portmap"},
+            "log": {"type": "dict", "options": log, "default": {}, "apply_defaults": True},
+            "boot": {"type": "bool", "default": True},
+            "state_dir": {"type": "path", "default": "/var/lib/portmap"},
+        },
+        required_if=[("state", "present", ["policy"])],
+        supports_check_mode=True,
+    )
+    state = FirewallState(module.params["state_dir"])
+    boot = BootUnit(module)
+    nft_missing = False
+    try:
+        if os.geteuid() != 0:
+            raise RefusedError("this module needs root: run it with become")
+        with state.locked(LOCK_PATIENCE):
+            nft = Nft(module)
+            observed = observe(nft, state, module.params["table"])
+            guard_ownership(observed)
+            job = present if module.params["state"] == "present" else absent
+            result, diff = job(module, nft, state, boot, observed)
+    except NftMissingError as error:
+        if module.params["state"] == "absent" and not state.exists() and not any(boot.current_files().values()):
+            module.exit_json(changed=False, nft_missing=True, reasons=[], drift={"found": False, "lines": []}, boot=False, boot_file=state.confirmed_file)
+        nft_missing = True
+        message = str(error)
+    except (NftError, StateError, BootError, ForeignTableError, PolicyError, RefusedError) as error:
+        message = str(error)
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    else:
+        if module._diff:
+            result["diff"] = diff
+        module.exit_json(nft_missing=False, nft_version=observed.nft_version, boot_file=state.confirmed_file, **result)
+    module.fail_json(msg=message, nft_missing=nft_missing)
+
+
+def present(module: AnsibleModule, nft: Nft, state: FirewallState, boot: BootUnit, observed: Observed) -> tuple[Result, Diff]:
+    """Make the table, our files and the boot unit be as the options say."""
+    policy = Policy.from_data(module.params["policy"])
+    text = render(policy, module.params["table"], module.params["log"])
+    refuse(module, boot, policy, observed)
+
+    reasons = observed.differences()
+    if observed.stored.confirmed is None and observed.listing is None and not reasons:
+        reasons.append("no policy was applied before")
+    elif text != observed.stored.text:
+        reasons.append("the policy is another than the one in force")
+    diff = table_diff(observed, text)
+    if reasons:
+        check(module, nft, text)
+    boot_reasons, boot_diff, boot_files = boot_changes(module, boot, nft, state)
+
+    conflicts = conflicts_of(module, nft, module.params["table"])
+    if not module.check_mode:
+        if reasons:
+            put_in_force(nft, state, module.params["table"], text)
+        if boot_reasons and boot_files is not None:
+            boot.install(boot_files)
+        elif boot_reasons:
+            boot.remove()
+    result: Result = {
+        "changed": bool(reasons or boot_reasons),
+        "reasons": reasons + boot_reasons,
+        "drift": observed.drift,
+        "conflicts": conflicts,
+        "rules": {"ingress": len(policy.ingress), "egress": len(policy.egress)},
+        "boot": module.params["boot"],
+    }
+    return result, diff + boot_diff
+
+
+def refuse(module: AnsibleModule, boot: BootUnit, policy: Policy, observed: Observed) -> None:
+    """Raise RefusedError if this policy would do harm on this host."""
+    if module.params["boot"] and not boot.systemd_runs:
+        raise RefusedError("boot: this host is not run by systemd, so nothing would load the policy at boot; set boot=false and see to that yourself")
+    physical = physical_container_interfaces(policy.container_interfaces)
+    if physical:
+        raise RefusedError("policy.container_interfaces: {}; whatever comes in there would be taken for this host's own containers".format("; ".join(physical)))
+    protocols = protocols_without_ports()
+    if protocols:
+        text = "this host uses a protocol without ports, which a policy cannot allow and would drop: {}".format("; ".join(protocols))
+        if observed.listing is None and observed.stored.confirmed is None:
+            raise RefusedError(text)
+        module.warn(text)
+
+
+def check(module: AnsibleModule, nft: Nft, text: str) -> None:
+    """Let nft and the kernel check a ruleset, from a file in Ansible's own private directory."""
+    path = os.path.join(module.tmpdir, "ruleset.nft")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    try:
+        nft.check(path)
+    except NftError as error:
+        raise NftError(str(error).replace(path, "ruleset")) from None
+    finally:
+        os.unlink(path)
+
+
+def put_in_force(nft: Nft, state: FirewallState, table: str, text: str) -> None:
+    """Load a ruleset in one transaction and keep it. On an error the one before stays in force and stays kept.
+
+    What has to happen between a policy being in force and its being kept for the next boot goes between load and promote.
+    """
+    state.write_pending(text)
+    try:
+        nft.load(state.pending_file)
+    except NftError:
+        state.drop_pending()
+        raise
+    listing = nft.list_table(table)
+    if listing is None:
+        raise NftError(f"the table inet {table} vanished right after it was loaded; the next boot loads the ruleset before")
+    state.promote(table, listing, nft.version())
+
+
+def table_diff(observed: Observed, text: str) -> Diff:
+    """The changes by hand (the table against what was applied), then what the policy changes; only what differs."""
+    diff = []
+    table = f"table inet {observed.table}"
+    confirmed = observed.stored.confirmed
+    if confirmed is not None and observed.listing != confirmed.listing and not observed.relisted:
+        diff.append(
+            {
+                "before_header": f"{table} as it is",
+                "before": readable(observed.listing or ""),
+                "after_header": f"{table} as it was applied",
+                "after": readable(confirmed.listing),
+            }
+        )
+    if observed.stored.text != text:
+        diff.append({"before_header": f"{table}, the policy before", "before": observed.stored.text, "after_header": f"{table}, the policy now", "after": text})
+    return diff
+
+
+def boot_changes(module: AnsibleModule, boot: BootUnit, nft: Nft, state: FirewallState) -> tuple[list[str], Diff, dict[str, str] | None]:
+    """(why the boot unit must change, its diff, its files, or None if it has to go)."""
+    current = boot.current_files()
+    enabled, active = boot.status()
+    wanted = boot.files(module.params["table"], nft.path, state.confirmed_file) if module.params["state"] == "present" and module.params["boot"] else None
+    reasons = []
+    diff = []
+    for path, before in current.items():
+        after = wanted[path] if wanted is not None else ""
+        if before != after:
+            reasons.append("{} {}".format(path, "is to go" if not after else "is not as it must be" if before else "is missing"))
+            diff.append({"before_header": path, "before": before, "after_header": path, "after": after})
+    if wanted is not None and not enabled:
+        reasons.append(f"{UNIT} is not enabled")
+    if wanted is not None and not active:
+        reasons.append(f"{UNIT} is not active")
+    return reasons, diff, wanted
+
+
+def absent(module: AnsibleModule, nft: Nft, state: FirewallState, boot: BootUnit, observed: Observed) -> tuple[Result, Diff]:
+    """Remove the boot unit, then the table, then our files: interrupted anywhere, the next run does the rest."""
+    reasons, diff, _none = boot_changes(module, boot, nft, state)
+    boot_differs = bool(reasons)
+    if observed.listing is not None:
+        reasons.append(f"the table inet {observed.table} is there")
+        diff.append({"before_header": f"table inet {observed.table}", "before": readable(observed.listing), "after_header": "", "after": ""})
+    if state.exists():
+        reasons.append(f"{state.directory} is there")
+    if not module.check_mode:
+        if boot_differs:
+            boot.remove()
+        if observed.listing is not None:
+            nft.delete_table(observed.table)
+        state.remove()
+    return {"changed": bool(reasons), "reasons": reasons, "drift": observed.drift, "boot": False}, diff
+
+
+if __name__ == "__main__":
+    main()
