@@ -131,5 +131,5 @@ def readable(listing: str) -> str:
 
 def changed_lines(before: str, after: str) -> list[str]:
     """The lines that only one of two texts has, without context, each with its "-" or "+"."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
-    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0))
+    return [line for line in lines[2:] if not line.startswith("@@")]  # the first two are the names of the files

@@ -280,6 +280,7 @@ boot_file:
 """
 
 import os
+import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -336,6 +337,11 @@ def main() -> t.NoReturn:
         required_if=[("state", "present", ["policy"])],
         supports_check_mode=True,
     )
+    # Both are written into files of nft and systemd, which have signs of their own.
+    if re.fullmatch(r"/[A-Za-z0-9._/-]+", module.params["state_dir"]) is None:
+        module.fail_json(msg=f"state_dir: {module.params['state_dir']} must be an absolute path of letters, digits, dots, dashes, underscores")
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", module.params["table"]) is None:
+        module.fail_json(msg=f"table: {module.params['table']} must be a letter followed by up to 63 letters, digits, dashes, underscores")
     state = FirewallState(module.params["state_dir"])
     boot = BootUnit(module)
     nft_missing = False
