@@ -1,0 +1,470 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan: from map and inventory to policies, routes and listeners, statement by statement of the format's section (c)."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import typing as t
+
+import pytest
+import yaml
+
+from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import PlanError, examine, host_plan, make_plan
+
+Data = dict[str, t.Any]
+
+
+def inventory(groups: dict[str, list[str]], addresses: dict[str, t.Any] | None = None, **entries: Data) -> Data:
+    """Inventory data; hosts get 203.0.113.N and 2001:db8:1::N in the order of their names, unless told."""
+    names = sorted({host for members in groups.values() for host in members} | set(entries))
+    hosts = {
+        name: {"addresses": [f"203.0.113.{10 + index}", f"2001:db8:1::{10 + index}"], "managed": True, **entries.get(name, {})}
+        for index, name in enumerate(names)
+    }
+    for name, stated in (addresses or {}).items():
+        hosts[name]["addresses"] = stated
+    return {"hosts": hosts, "groups": groups}
+
+
+def documents(text: str, **fragments: str) -> list[dict[str, str]]:
+    """A map's documents; `text` is what stands below `port_map:` (flow or block)."""
+    return [{"path": "port_map.yml", "text": "port_map:\n  version: 1\n" + _indent(text)}] + [
+        {"path": f"port_map.d/{name}.yml", "text": "port_map:\n  version: 1\n" + _indent(body)} for name, body in fragments.items()
+    ]
+
+
+def _indent(text: str) -> str:
+    return textwrap.indent(textwrap.dedent(text).strip("\n"), "  ") + "\n"
+
+
+def plan(text: str, stock: Data, environment: str | None = None) -> Data:
+    return make_plan(documents(text), environment, stock)
+
+
+def errors(text: str, stock: Data, environment: str | None = None) -> list[str]:
+    found, _plan = examine(documents(text), environment, stock)
+    return [str(problem) for problem in found.errors]
+
+
+def notices(text: str, stock: Data) -> list[str]:
+    found, _plan = examine(documents(text), None, stock)
+    assert not found.errors, found.errors
+    return [str(problem) for problem in found.notices]
+
+
+def rules(made: Data, host: str, way: str) -> list[tuple[str, str, list[str]]]:
+    """(ports/transport, name, networks) of a host's rules."""
+    return [(f"{','.join(rule['ports'])}/{rule['transport']}", rule["name"], rule["networks"]) for rule in made["hosts"][host]["firewall"][way]]
+
+
+TWO_TIERS = """
+namespace: shop
+services:
+  api: {port: 8080, protocol: http, hosts: app}
+  db: {port: 5432, protocol: postgresql, hosts: data}
+firewall:
+  ingress: []
+  egress: []
+  internal: {same_namespace: allow}
+"""
+TWO_TIERS_HOSTS = inventory({"app": ["app1", "app2"], "data": ["data1"]})
+
+
+def test_same_namespace_opens_declared_ports_on_both_ends() -> None:
+    made = plan(TWO_TIERS, TWO_TIERS_HOSTS)
+    assert rules(made, "data1", "ingress") == [("5432/tcp", "db", ["namespace:shop"])]
+    assert rules(made, "app1", "egress") == [("5432/tcp", "db", ["service:db"]), ("8080/tcp", "api", ["service:api"])]
+    assert rules(made, "data1", "egress") == [("8080/tcp", "api", ["service:api"])], "its own db it reaches without leaving"
+    assert made["networks"]["namespace:shop"] == [
+        "203.0.113.10",
+        "203.0.113.11",
+        "203.0.113.12",
+        "2001:db8:1::10",
+        "2001:db8:1::11",
+        "2001:db8:1::12",
+    ]
+
+
+def test_same_namespace_deny_opens_nothing_by_default_but_keeps_what_is_named() -> None:
+    text = TWO_TIERS.replace("same_namespace: allow", "same_namespace: deny").replace("hosts: data}", "hosts: data, from: api}")
+    made = plan(text, TWO_TIERS_HOSTS)
+    assert rules(made, "data1", "ingress") == [("5432/tcp", "db", ["service:api"])]
+    assert rules(made, "app1", "ingress") == []
+    assert rules(made, "app1", "egress") == [("5432/tcp", "db", ["service:db"])]
+
+
+def test_containers_rank_as_a_peer_with_the_same_services() -> None:
+    made = plan(TWO_TIERS, TWO_TIERS_HOSTS)
+    assert [rule["containers"] for rule in made["hosts"]["data1"]["firewall"]["ingress"]] == [True]
+    named = plan(TWO_TIERS.replace("hosts: data}", "hosts: data, from: api}"), TWO_TIERS_HOSTS)
+    by_name = {rule["name"]: rule["containers"] for rule in named["hosts"]["data1"]["firewall"]["ingress"]}
+    assert by_name == {"db": False}, "data1 carries no api, so its containers may not call db"
+
+
+def test_another_namespace_gets_in_only_where_it_is_named() -> None:
+    text = """
+    namespace: shop
+    services:
+      api: {port: 8080, hosts: app}
+      payments: {port: 8443, protocol: https, hosts: pay, namespace: pay, from: [namespace, api]}
+      ledger: {port: 8444, protocol: https, hosts: ledger, namespace: pay, from: payments}
+    firewall: {ingress: [], egress: allow, internal: {same_namespace: allow}}
+    """
+    made = plan(text, inventory({"app": ["app1"], "pay": ["pay1"], "ledger": ["ledger1"]}))
+    assert rules(made, "pay1", "ingress") == [("8443/tcp", "payments", ["namespace:pay", "service:api"])]
+    assert rules(made, "ledger1", "ingress") == [("8444/tcp", "ledger", ["service:payments"])]
+    assert made["hosts"]["app1"]["firewall"]["egress_default"] == "accept"
+    assert made["hosts"]["app1"]["firewall"]["egress"] == [], "unfiltered egress needs no rules"
+
+
+INFRASTRUCTURE = """
+services:
+  sshd: {port: 22, protocol: ssh, hosts: all}
+networks:
+  bastion: {hosts: bastion}
+  operators: [203.0.113.64/27]
+firewall:
+  ingress:
+    - {name: ssh, port: 22, transport: tcp, from: bastion}
+    - {name: ssh-operators, service: sshd, from: operators, hosts: bastion}
+  egress:
+    - {name: dns, port: 53, transport: [udp, tcp], to: operators}
+"""
+
+
+def test_an_ingress_rule_lets_its_named_hosts_out_too() -> None:
+    made = plan(INFRASTRUCTURE, inventory({"bastion": ["bastion1"], "core": ["core1"]}))
+    assert rules(made, "core1", "ingress") == [("22/tcp", "ssh", ["bastion"])]
+    assert rules(made, "bastion1", "ingress") == [("22/tcp", "ssh", ["bastion"]), ("22/tcp", "ssh-operators", ["operators"])]
+    assert ("22/tcp", "ssh", ["hosts:all"]) in rules(made, "bastion1", "egress")
+    assert rules(made, "core1", "egress") == [("53/tcp", "dns", ["operators"]), ("53/udp", "dns", ["operators"])]
+
+
+def test_a_host_that_merely_lies_in_a_cidr_is_not_let_out() -> None:
+    stock = inventory({"bastion": ["bastion1"], "core": ["core1"]}, {"core1": ["203.0.113.70"]})
+    made = plan(INFRASTRUCTURE, stock)
+    assert all(name != "ssh-operators" for _ports, name, _networks in rules(made, "core1", "egress"))
+
+
+def test_unmanaged_hosts_have_no_plan_but_addresses() -> None:
+    stock = inventory({"bastion": ["bastion1"], "core": ["core1"]}, outsider={"managed": False})
+    made = plan(INFRASTRUCTURE, stock)
+    assert sorted(made["hosts"]) == ["bastion1", "core1"]
+    assert list(made["vantages"]) == ["outsider"]
+    assert "203.0.113.12" not in made["networks"]["hosts:all"]
+
+
+def test_a_virtual_ip_is_a_destination_and_the_hosts_stay_one() -> None:
+    made = plan(TWO_TIERS.replace("hosts: data}", "hosts: data, address: 192.0.2.50}"), TWO_TIERS_HOSTS)
+    assert ("5432/tcp", "db", ["service:db", "address:db"]) in rules(made, "app1", "egress")
+    assert made["networks"]["address:db"] == ["192.0.2.50"]
+
+
+def test_a_service_outside_the_inventory_is_called_at_its_address() -> None:
+    text = TWO_TIERS.replace("hosts: data}", "hosts: none, address: 192.0.2.60}")
+    made = plan(text, inventory({"app": ["app1", "app2"]}))
+    assert ("5432/tcp", "db", ["address:db"]) in rules(made, "app1", "egress")
+
+
+PROXIED = """
+domain: example.net
+namespace: shop
+ingress: traefik
+services:
+  api: {port: 8080, protocol: http, health: /health, hosts: app}
+  local: {port: 8081, protocol: http, bind: loopback, hosts: edge}
+  proxy: {port: 8880, protocol: http, bind: loopback, hosts: edge, ports: {metrics: {port: 8881, bind: any}}}
+entrypoints:
+  web: {port: 80, redirect_to: websecure}
+  websecure: {port: 443, tls: true}
+rate_limits: {api: {average: 100}}
+routes:
+  api: {host: api, service: api, rate_limit: api}
+  local: {host: local, service: local}
+  board: {host: traefik, service: proxy, auth: true}
+firewall:
+  ingress: [{name: https, port: [80, 443], from: anywhere, hosts: edge}]
+  egress: []
+"""
+PROXIED_HOSTS = inventory({"edge": ["edge1"], "app": ["app1", "app2"]}, edge1={"users": ["default"]})
+
+
+def test_routes_open_the_way_from_the_proxy_and_name_their_backends() -> None:
+    made = plan(PROXIED, PROXIED_HOSTS)
+    assert rules(made, "app1", "ingress") == [("8080/tcp", "route api", ["service:proxy"])]
+    assert rules(made, "edge1", "egress") == [("8080/tcp", "route api", ["service:api"])]
+    ingress = made["hosts"]["edge1"]["ingress"]
+    assert ingress["routes"]["api"]["backends"] == [{"address": "203.0.113.10", "port": 8080}, {"address": "203.0.113.11", "port": 8080}]
+    assert ingress["routes"]["api"]["host"] == "api.example.net"
+    assert ingress["routes"]["api"]["entrypoint"] == "websecure", "the target of the redirect is the default"
+    assert ingress["routes"]["local"]["backends"] == [{"address": "127.0.0.1", "port": 8081}]
+    assert ingress["routes"]["board"]["dashboard"] is True and ingress["routes"]["board"]["auth"] == "default"
+    assert ingress["rate_limits"] == {"api": {"average": 100, "burst": 100}}
+    assert ingress["entrypoints"]["web"]["redirect_to"] == {"entrypoint": "websecure", "port": 443}
+    assert ingress["api"] == {"address": "127.0.0.1", "port": 8880}
+    assert made["hosts"]["app1"]["ingress"] is None
+
+
+def test_exposure_says_who_the_address_and_the_policy_let_in() -> None:
+    made = plan(PROXIED, PROXIED_HOSTS)
+    exposure = {item["name"]: item["exposure"] for item in made["hosts"]["edge1"]["listeners"]}
+    assert exposure == {
+        "local": "loopback",
+        "proxy": "loopback",
+        "proxy.metrics": "internal",
+        "entrypoint web": "public",
+        "entrypoint websecure": "public",
+    }
+    ssh = plan(INFRASTRUCTURE, inventory({"bastion": ["bastion1"], "core": ["core1"]}))
+    assert [item["exposure"] for item in ssh["hosts"]["core1"]["listeners"]] == ["bastion"]
+
+
+def test_an_unknown_list_of_users_is_an_error() -> None:
+    stock = inventory({"edge": ["edge1"], "app": ["app1"]})
+    assert any("routes.board" in text and "no such list of users" in text for text in errors(PROXIED, stock))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "needle"),
+    [
+        ("hosts: app}", "hosts: app, bind: loopback}", "listens on loopback only"),
+        ("port: 8080, protocol: http, health: /health", "port: none, container_port: 8080, protocol: http, health: /health", "no port on its host"),
+        ("port: 8080,", "port: 8080-8090,", "a range of ports is no backend"),
+    ],
+)
+def test_a_backend_that_the_proxy_cannot_reach_is_an_error(old: str, new: str, needle: str) -> None:
+    found = errors(PROXIED.replace(old, new), PROXIED_HOSTS)
+    assert any("routes.api" in text and needle in text for text in found), found
+
+
+def test_containers_of_one_host_meet_under_their_names() -> None:
+    text = """
+    namespace: shop
+    hosts: vm1
+    container: true
+    ingress: traefik
+    services:
+      proxy: {port: 8880, bind: loopback}
+      web: {port: none, container_port: 3000, protocol: http}
+      published: {port: 9000, container_port: 80, protocol: http}
+    entrypoints: {websecure: {port: 443, tls: true}}
+    routes:
+      web: {host: shop.example.com, service: web}
+      published: {host: published.example.com, service: published}
+    firewall: none
+    """
+    made = plan(text, inventory({}, vm1={}))
+    routes = made["hosts"]["vm1"]["ingress"]["routes"]
+    assert routes["web"]["backends"] == [{"address": "web", "port": 3000}]
+    assert routes["published"]["backends"] == [{"address": "published", "port": 80}]
+    assert made["hosts"]["vm1"]["firewall"] is None
+    bare = text.replace("web: {port: none, container_port: 3000,", "web: {port: 3000, bind: loopback, container: false,")
+    assert any("does not reach the loopback" in text for text in errors(bare, inventory({}, vm1={})))
+
+
+def test_scraping_opens_every_metrics_port_from_the_scraper() -> None:
+    text = """
+    services:
+      prometheus: {port: 9090, protocol: http, metrics: true, hosts: monitor, from: none}
+      exporter: {port: 9100, protocol: http, metrics: true, hosts: all, namespace: none}
+      app: {port: 8080, hosts: core, ports: {metrics: 9464}}
+    firewall: {ingress: [], egress: [], internal: {scrape: {from: prometheus}}}
+    """
+    made = plan(text, inventory({"monitor": ["monitor1"], "core": ["core1"]}))
+    assert rules(made, "core1", "ingress") == [
+        ("9100/tcp", "scrape exporter", ["service:prometheus"]),
+        ("9464/tcp", "scrape app.metrics", ["service:prometheus"]),
+    ]
+    assert rules(made, "monitor1", "egress") == [("9100/tcp", "scrape exporter", ["service:exporter"]), ("9464/tcp", "scrape app.metrics", ["service:app"])]
+
+
+CLUSTER = """
+domain: alfred.example.com
+namespace: alfred-prod
+networks: {nodes: {hosts: k8s_nodes}}
+clusters: {main: {addresses: nodes}}
+services:
+  alfred-core: {port: 80, container_port: 8080, protocol: http, cluster: main, address: 198.51.100.80}
+  db-postgres: {port: 5432, protocol: postgresql, hosts: data}
+  batch: {port: none, hosts: jobs}
+firewall: {ingress: [], egress: [], internal: {same_namespace: allow}}
+"""
+CLUSTER_HOSTS = inventory({"k8s_nodes": ["node1"], "data": ["data1"], "jobs": ["jobs1"]}, node1={"managed": False})
+
+
+def test_a_cluster_is_one_source_and_is_called_at_its_address() -> None:
+    made = plan(CLUSTER, CLUSTER_HOSTS)
+    assert rules(made, "data1", "ingress") == [("5432/tcp", "db-postgres", ["namespace:alfred-prod", "nodes"])]
+    assert rules(made, "jobs1", "egress") == [("80/tcp", "alfred-core", ["address:alfred-core"]), ("5432/tcp", "db-postgres", ["service:db-postgres"])]
+
+
+def test_a_named_client_outside_the_cluster_needs_its_address() -> None:
+    text = CLUSTER.replace(", address: 198.51.100.80}", ", from: batch}")
+    assert any("alfred-core" in one and "`address`" in one for one in errors(text, CLUSTER_HOSTS))
+
+
+# conflicts
+
+CLASH = """
+services:
+  grafana: {port: 3000, protocol: http, hosts: monitor}
+  mission: {port: 3000, protocol: http, hosts: ui}
+firewall: none
+"""
+
+
+def test_conflicts_are_found_on_the_hosts_where_they_meet() -> None:
+    assert errors(CLASH, inventory({"monitor": ["monitor1"], "ui": ["ui1"]})) == []
+    (found,) = errors(CLASH, inventory({"monitor": ["laptop"], "ui": ["laptop"]}))
+    assert "services.mission.port" in found and "conflict on laptop" in found and "grafana" in found and "3000/tcp" in found
+    assert found.startswith("port_map.yml:5: ")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        ("port: 53, transport: udp", "port: 53, transport: tcp", False),
+        ("port: 53, transport: [tcp, udp]", "port: 53, transport: tcp", True),
+        ("port: 9000-9010", "port: 9005", True),
+        ("port: 9000-9010", "port: 9011", False),
+        ("port: 80, bind: loopback", "port: 80, bind: inner", False),
+        ("port: 80, bind: loopback", "port: 80, bind: any", True),
+        ("port: 80, bind: inner", "port: 80, bind: outer", False),
+        ("port: 80, bind: inner", "port: 80, bind: inner", True),
+    ],
+)
+def test_a_conflict_needs_transport_port_and_address_in_common(one: str, other: str, clash: bool) -> None:
+    text = f"""
+    networks: {{inner: [203.0.113.0/24], outer: [198.51.100.0/24]}}
+    hosts: vm1
+    services:
+      one: {{{one}}}
+      other: {{{other}}}
+    firewall: none
+    """
+    found = errors(text, inventory({}, {"vm1": ["203.0.113.10", "198.51.100.10"]}, vm1={}))
+    assert bool(found) == clash, found
+
+
+def test_entrypoints_take_part_in_conflicts() -> None:
+    found = errors(PROXIED.replace("local: {port: 8081, protocol: http, bind: loopback", "local: {port: 443, protocol: http, bind: any"), PROXIED_HOSTS)
+    assert any("entrypoint websecure" in text and "local" in text for text in found), found
+
+
+# placement and addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "needle"),
+    [
+        (TWO_TIERS.replace("hosts: data", "hosts: dta"), "did you mean 'data'"),
+        (TWO_TIERS.replace("hosts: data", "hosts: void"), "no host of this inventory is in that group"),
+        (TWO_TIERS.replace(", hosts: data", ""), "say where it runs"),
+        (INFRASTRUCTURE.replace("from: bastion}", "from: bastion, hosts: nowhere}"), "no group or host"),
+    ],
+)
+def test_hosts_that_no_inventory_host_matches_are_errors(text: str, needle: str) -> None:
+    stock = inventory({"app": ["app1"], "data": ["data1"], "void": [], "bastion": ["bastion1"]})
+    assert any(needle in one for one in errors(text, stock)), errors(text, stock)
+
+
+def test_names_resolve_only_where_active() -> None:
+    text = INFRASTRUCTURE.replace("firewall:\n", "environments: {development: {firewall: none}, production: {}}\nfirewall:\n")
+    stock = inventory({"core": ["laptop"]})
+    assert errors(text, stock, "development") == []
+    assert any("bastion" in one for one in errors(text, stock, "production"))
+
+
+def test_a_host_without_an_address_is_an_error_where_one_is_needed() -> None:
+    stock = inventory({"app": ["app1"], "data": ["data1"]}, {"data1": []})
+    with pytest.raises(PlanError) as failure:
+        plan(TWO_TIERS, stock)
+    assert "data1" in str(failure.value) and "port_map_addresses" in str(failure.value)
+    found, _plan = examine(documents(TWO_TIERS), None, stock, addresses_final=False)
+    assert not found.errors and any("data1" in str(one) for one in found.notices), "before facts are known it is a notice"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "core.example.com", "fe80::1", "::ffff:192.0.2.1", "fe80::1%eth0", "0.0.0.0", "203.0.113.300"])
+def test_addresses_that_others_cannot_use_are_errors(address: str) -> None:
+    found = errors(TWO_TIERS, inventory({"app": ["app1"], "data": ["data1"]}, {"data1": [address]}))
+    assert any("data1.port_map_addresses[0]" in one and address in one for one in found), found
+
+
+def test_one_address_on_two_hosts_is_an_error() -> None:
+    found = errors(TWO_TIERS, inventory({"app": ["app1"], "data": ["data1"]}, {"app1": ["192.0.2.1"], "data1": ["192.0.2.1"]}))
+    assert any("is also an address of host" in one for one in found)
+
+
+def test_routed_containers_are_sources_too() -> None:
+    stock = inventory({"app": ["app1"], "data": ["data1"]}, {"app1": ["192.0.2.1", "10.42.0.0/24"], "data1": ["192.0.2.2"]})
+    assert "10.42.0.0/24" in plan(TWO_TIERS, stock)["networks"]["namespace:shop"]
+
+
+def test_loopback_that_somebody_elsewhere_needs_is_an_error() -> None:
+    text = TWO_TIERS.replace("hosts: data}", "hosts: data, bind: loopback, from: api}")
+    assert any("loopback only" in one and "app1" in one for one in errors(text, TWO_TIERS_HOSTS))
+    silent = TWO_TIERS.replace("hosts: data}", "hosts: data, bind: loopback}")
+    assert rules(plan(silent, TWO_TIERS_HOSTS), "data1", "ingress") == [], "the namespace default asks for nothing by name"
+
+
+def test_a_rule_for_a_port_bound_to_loopback_is_an_error() -> None:
+    text = """
+    hosts: vm1
+    services: {api: {port: 8080, protocol: http, bind: loopback}}
+    firewall: {ingress: [{name: api, port: 8080, from: anywhere, hosts: vm1}], egress: allow}
+    """
+    assert any("firewall.ingress[0]" in one and "loopback only" in one for one in errors(text, inventory({}, vm1={})))
+
+
+def test_one_namespace_per_host_or_a_notice() -> None:
+    text = TWO_TIERS.replace("hosts: data}", "hosts: app, namespace: other}")
+    assert any("not kept apart on app1, app2" in one for one in notices(text, TWO_TIERS_HOSTS))
+
+
+def test_one_family_only_is_a_notice() -> None:
+    stock = inventory({"app": ["app1", "app2"], "data": ["data1"]}, {"data1": ["192.0.2.7"]})
+    assert any("only IPv4" in one and "data1" in one for one in notices(TWO_TIERS, stock))
+
+
+def test_bind_to_a_network_means_the_hosts_own_address_in_it() -> None:
+    text = """
+    hosts: vm1
+    networks: {inner: [203.0.113.0/24]}
+    services: {api: {port: 8080, protocol: http, bind: inner}}
+    firewall: none
+    """
+    stock = inventory({}, {"vm1": ["198.51.100.1", "203.0.113.9"]}, vm1={})
+    assert plan(text, stock)["hosts"]["vm1"]["listeners"][0]["bind"] == ["203.0.113.9"]
+    assert any("no address in that network" in one for one in errors(text, inventory({}, {"vm1": ["198.51.100.1"]}, vm1={})))
+
+
+# the plan as data
+
+
+def test_the_plan_is_plain_data_and_the_same_every_time() -> None:
+    first, second = plan(PROXIED, PROXIED_HOSTS), plan(PROXIED, PROXIED_HOSTS)
+    assert json.loads(json.dumps(first)) == first == second
+    assert yaml.safe_load(yaml.safe_dump(first)) == first
+
+
+def test_one_hosts_plan_brings_the_networks_that_it_names_and_no_others() -> None:
+    made = plan(PROXIED, PROXIED_HOSTS)
+    assert sorted(host_plan(made, "app1")["firewall"]["networks"]) == ["anywhere", "service:proxy"]
+    with pytest.raises(KeyError):
+        host_plan(made, "nobody")
+
+
+def test_every_rule_says_where_it_comes_from() -> None:
+    made = plan(INFRASTRUCTURE, inventory({"bastion": ["bastion1"], "core": ["core1"]}))
+    (rule,) = made["hosts"]["core1"]["firewall"]["ingress"]
+    assert rule["origin"].startswith("port_map.yml:") and rule["origin"].endswith("firewall.ingress[0]")
+
+
+def test_address_sets_are_listed_once_however_many_hosts_name_them() -> None:
+    many = inventory({"app": [f"app{index}" for index in range(60)], "data": ["data1"]})
+    made = plan(TWO_TIERS, many)
+    text = json.dumps(made["hosts"])
+    assert "203.0.113.11" not in text.replace(json.dumps(made["hosts"]["app1"]["addresses"]), "")
