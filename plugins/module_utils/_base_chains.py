@@ -71,6 +71,10 @@ class Chain:
 Conflict = dict[str, str]
 
 
+class UnreadableError(Exception):
+    """A listing is not as nft writes them."""
+
+
 def find_conflicts(chains: t.Sequence[Chain], own_table: str) -> list[Conflict]:
     """What may drop packets beside our own table, as plain data {kind, where, what, advice}, in the order of the chains."""
     conflicts = []
@@ -172,7 +176,7 @@ _NO_CONDITION = re.compile(
 
 
 def parse_nft(text: str) -> list[Chain]:
-    """The chains in what ``nft list ruleset`` prints."""
+    """The chains in what ``nft list ruleset`` prints. Raises UnreadableError if that cannot be understood to its end."""
     chains: list[Chain] = []
     verdict_maps: dict[tuple[str, str, str], str] = {}
     family = table = ""
@@ -203,6 +207,8 @@ def parse_nft(text: str) -> list[Chain]:
                 chains[-1].policy = head.group(4) or "accept"
             elif words[0] != "comment":
                 chains[-1].rules.append(_nft_rule(line, original))
+    if table:
+        raise UnreadableError(f"the listing ends within the table {family} {table}")
     for chain in chains:
         for rule in chain.rules:
             for word in _WORD.findall(rule.text):
@@ -224,6 +230,8 @@ def _logical_lines(text: str) -> t.Iterator[tuple[str, str]]:
             original = " ".join(waiting)
             waiting = []
             yield _QUOTED.sub('""', _XT_TARGET.sub(r"xt_target_\1", original)), original
+    if waiting:
+        raise UnreadableError(f"the listing ends within: {waiting[0]}")
 
 
 def _nft_rule(line: str, original: str) -> Rule:

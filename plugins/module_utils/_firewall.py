@@ -17,9 +17,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import Conflict, find_conflicts, legacy_chains, parse_nft
+from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import Conflict, UnreadableError, find_conflicts, legacy_chains, parse_nft
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, Stored
-from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft
+from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError
 from ansible_collections.alfred.portmap.plugins.module_utils._ruleset import OWNER_MARK
 
 
@@ -91,9 +91,23 @@ def observe(nft: Nft, state: FirewallState, table: str) -> Observed:
 
 
 def conflicts_of(module: AnsibleModule, nft: Nft, table: str) -> list[Conflict]:
-    """What else on this host may drop what the table allows; each is a warning too. Raises NftError and OSError."""
-    legacy, unreadable = legacy_chains(module)
-    conflicts = find_conflicts(parse_nft(nft.list_ruleset()) + legacy, table) + unreadable
+    """What else on this host may drop what the table allows; each is a warning too. Raises OSError.
+
+    What cannot be looked at is told as a conflict. It keeps nobody from applying a policy: our own table is listed by itself.
+    """
+    chains, conflicts = legacy_chains(module)
+    try:
+        chains = parse_nft(nft.list_ruleset()) + chains
+    except (NftError, UnreadableError) as error:
+        conflicts.append(
+            {
+                "kind": "nftables",
+                "where": "the other tables of nftables",
+                "what": f"cannot be looked at, so they may drop anything: {error}",
+                "advice": "look with 'nft list ruleset'",
+            }
+        )
+    conflicts = find_conflicts(chains, table) + conflicts
     for conflict in conflicts:
         module.warn("another firewall may drop what the policy allows: {kind}: {where} {what}; {advice}".format(**conflict))
     return conflicts

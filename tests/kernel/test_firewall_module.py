@@ -475,6 +475,16 @@ def test_killed_after_the_load(host: Host) -> None:
     assert sorted(host.files()) == ["portmap.lock", "portmap/firewall/confirmed.json", "portmap/firewall/confirmed.nft"] or "portmap.lock" not in host.files()
 
 
+def test_other_tables_that_nft_cannot_list_are_told(host: Host) -> None:
+    """Some versions of nft fail over what other programs loaded. Our own table is listed by itself."""
+    path = fake_nft(host, 'if [ "$3" = ruleset ]; then echo "cannot decode" >&2; exit 1; fi')
+    ran = host.firewall(path=path)
+    assert ran["changed"] is True
+    (conflict,) = ran["conflicts"]
+    assert conflict["what"] == "cannot be looked at, so they may drop anything: cannot list the ruleset: nft says: cannot decode"
+    assert host.firewall(path=path)["changed"] is False
+
+
 def test_no_nft_on_the_host(host: Host, tmp_path_factory: pytest.TempPathFactory) -> None:
     """PATH alone would not do: the module looks in the system's directories too. So these are hidden."""
     empty = tmp_path_factory.mktemp("empty")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import Conflict, find_conflicts, parse_legacy, parse_nft
+from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import Conflict, UnreadableError, find_conflicts, parse_legacy, parse_nft
 
 
 def conflicts(text: str, own: str = "portmap") -> list[Conflict]:
@@ -217,3 +217,17 @@ def test_legacy(policy: str, rules: str, what: str | None) -> None:
 )
 def test_tables_without_chains(text: str) -> None:
     assert conflicts(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (table("tcp dport { 1,"), "ends within the table inet other"),
+        (table("tcp dport { 1,") + table("drop", name="ip second"), "ends within the table inet other"),
+        (table("drop")[:-5], "ends within the table inet other"),
+        (table("drop") + "table inet x {\n\tchain c {\n\t\ttcp dport { 1,\n", "ends within: tcp dport { 1,"),
+    ],
+)
+def test_a_listing_that_is_not_understood_is_never_taken_for_free_of_conflicts(text: str, message: str) -> None:
+    with pytest.raises(UnreadableError, match=message):
+        parse_nft(text)
