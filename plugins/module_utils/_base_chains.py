@@ -190,7 +190,9 @@ def parse_nft(text: str) -> list[Chain]:
                 block = []
             else:
                 family = table = ""
-        elif not table and words[0] == "table" and len(words) >= 3:
+        elif words[0] == "table" and words[-1] == "{" and len(words) >= 4:
+            if table:
+                raise UnreadableError(f"the listing goes on within the table {family} {table}")
             family, table = words[1], words[2]
         elif table and not block and words[-1] == "{":
             block = words[:-1]
