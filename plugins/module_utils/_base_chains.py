@@ -207,6 +207,8 @@ def parse_nft(text: str) -> list[Chain]:
             if head is not None:
                 chains[-1].hook, chains[-1].priority = head.group(2), head.group(3)
                 chains[-1].policy = head.group(4) or "accept"
+            elif words[0] == "type" and "hook" in words:
+                raise UnreadableError(f"a base chain is described as: {line}")
             elif words[0] != "comment":
                 chains[-1].rules.append(_nft_rule(line, original))
     if table:

@@ -224,6 +224,7 @@ def test_tables_without_chains(text: str) -> None:
     [
         (table("tcp dport { 1,"), "ends within the table inet other"),
         (table("tcp dport { 1,") + table("drop", name="ip second"), "goes on within the table inet other"),
+        (table("", head="type filter hook input at prio 0"), "a base chain is described as: type filter hook input at prio 0"),
         (table("drop")[:-5], "ends within the table inet other"),
         (table("drop") + "table inet x {\n\tchain c {\n\t\ttcp dport { 1,\n", "ends within: tcp dport { 1,"),
     ],
