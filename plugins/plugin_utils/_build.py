@@ -37,7 +37,7 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._model import (
 )
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Path, Problems, did_you_mean
 from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import Context, Shape, address_problem
-from ansible_collections.alfred.portmap.plugins.plugin_utils._source import Document, parse
+from ansible_collections.alfred.portmap.plugins.plugin_utils._source import Source, load
 
 PROXY = "proxy"
 UDP_ONLY = frozenset({"ntp", "udp"})
@@ -52,7 +52,7 @@ def compile_map(documents: list[dict[str, str]], environment: t.Optional[str]) -
     allow, with broken parts left out; None if the main file can't be read at all.
     """
     problems = Problems()
-    parsed = [parse(document["text"], document["path"], problems) for document in documents]
+    parsed = [load(document, problems) for document in documents]
     main = parsed[0] if parsed else None
     if main is None:
         return None, problems
@@ -96,7 +96,7 @@ class _Builder:
 
     def _sound(self, shape: Shape, value: t.Any) -> bool:
         """Whether a value has its shape; why not was said when its file was checked."""
-        return shape.check(value, (), Context(Document(""), Problems()))
+        return shape.check(value, (), Context(Source(""), Problems()))
 
     def _section(self, section: str, shape: Shape) -> dict[str, Data]:
         """The sound, enabled members of a section, in the order of the map."""
@@ -257,7 +257,7 @@ class _Builder:
         path: Path = ("services", service, "ports", name) if name else ("services", service)
         named = set(_listed(item.get("transport", "tcp")))
         transports = tuple(transport for transport in ("tcp", "udp") if transport in named)
-        metrics = item.get("metrics", False)
+        metrics = item.get("metrics", name == "metrics")
         protocol = item.get("protocol", "http" if metrics else transports[0])
         self._fits(protocol, transports, path)
         health = item.get("health")

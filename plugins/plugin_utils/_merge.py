@@ -16,7 +16,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Path, Problems, did_you_mean, dotted
-from ansible_collections.alfred.portmap.plugins.plugin_utils._source import Document
+from ansible_collections.alfred.portmap.plugins.plugin_utils._source import Source
 
 BUILT_IN = {"namespace": "none", "bind": "any", "container": False}
 UNNAMESPACED = ("proxy", "sshd")
@@ -34,6 +34,11 @@ class Merged:
     origins: dict[Path, Origin] = field(default_factory=dict)
     domains: dict[str, t.Optional[str]] = field(default_factory=dict)  # route -> the domain of its file
     stated_hosts: set[str] = field(default_factory=set)  # services that name their hosts themselves
+    tainted: set[Path] = field(default_factory=set)  # what has an error in it, which has been noted
+
+    def taint(self, path: Path) -> None:
+        """Mark a value, and all that it is part of, as wrong."""
+        self.tainted.update(path[:length] for length in range(len(path) + 1))
 
     def origin(self, path: Path) -> Origin:
         """The place of a path, or of the nearest thing above it."""
@@ -45,7 +50,7 @@ class Merged:
         return Origin(dotted(path) or "port_map", self.file, 1)
 
 
-def merge(main: Document, fragments: list[Document], environment: t.Optional[str], problems: Problems) -> Merged:
+def merge(main: Source, fragments: list[Source], environment: t.Optional[str], problems: Problems) -> Merged:
     """Merge; whatever can't be is noted in problems and left out."""
     merged = Merged(copy.deepcopy({key: value for key, value in main.data.items() if key not in ("environments", "version")}), main.file)
     _copy_origins(merged, main, (), ())
@@ -54,7 +59,7 @@ def merge(main: Document, fragments: list[Document], environment: t.Optional[str
             merged.data[section] = {}
     owners = {(section, name): main for section in NAMED for name in merged.data[section]}
     merged.domains = {name: merged.data.get("domain") for name in merged.data["routes"]}
-    services_of: dict[str, Document] = {}
+    services_of: dict[str, Source] = {}
     for fragment in fragments:
         _add_fragment(merged, fragment, owners, services_of, problems)
     _own_namespaces(main, fragments, problems)
@@ -77,7 +82,7 @@ def merge(main: Document, fragments: list[Document], environment: t.Optional[str
     return merged
 
 
-def check_environment(documents: list[Document], environment: t.Optional[str], problems: Problems) -> None:
+def check_environment(documents: list[Source], environment: t.Optional[str], problems: Problems) -> None:
     """An environment must be chosen where there are some, and be one of them."""
     main = documents[0]
     environments = main.data.get("environments", {})
@@ -95,13 +100,13 @@ def check_environment(documents: list[Document], environment: t.Optional[str], p
                 problems.error(fragment.origin(("environments", name)), None, f"the main file has no such environment{did_you_mean(name, known)}")
 
 
-def _environment(document: Document, environment: t.Optional[str]) -> t.Optional[Data]:
+def _environment(document: Source, environment: t.Optional[str]) -> t.Optional[Data]:
     environments = document.data.get("environments")
     change = environments.get(environment) if isinstance(environments, dict) else None
     return change if isinstance(change, dict) else None
 
 
-def _copy_origins(merged: Merged, document: Document, source: Path, target: Path) -> None:
+def _copy_origins(merged: Merged, document: Source, source: Path, target: Path) -> None:
     for path in [path for path in merged.origins if path[: len(target)] == target and len(path) > len(target)]:
         if target:
             del merged.origins[path]
@@ -111,7 +116,7 @@ def _copy_origins(merged: Merged, document: Document, source: Path, target: Path
 
 
 def _add_fragment(
-    merged: Merged, fragment: Document, owners: dict[tuple[str, str], Document], services_of: dict[str, Document], problems: Problems
+    merged: Merged, fragment: Source, owners: dict[tuple[str, str], Source], services_of: dict[str, Source], problems: Problems
 ) -> None:
     for section in ("services", "routes", "rate_limits"):
         items = fragment.data.get(section)
@@ -132,7 +137,7 @@ def _add_fragment(
                 merged.domains[name] = fragment.data.get("domain", merged.data.get("domain"))
 
 
-def _own_namespaces(main: Document, fragments: list[Document], problems: Problems) -> None:
+def _own_namespaces(main: Source, fragments: list[Source], problems: Problems) -> None:
     """A namespace belongs to one file."""
     owners: dict[t.Any, Origin] = {}
     services = main.data.get("services")
@@ -167,7 +172,7 @@ def _ports(services: Data) -> dict[tuple[str, str], t.Any]:
     return found
 
 
-def _overlay(merged: Merged, document: Document, base: Data, change: Data, at: Path, source: Path, problems: Problems) -> None:
+def _overlay(merged: Merged, document: Source, base: Data, change: Data, at: Path, source: Path, problems: Problems) -> None:
     """Put an environment's change onto the base: mappings by key, rules by name, everything else replaced."""
     for key, value in change.items():
         here, there = (*at, key), (*source, key)
@@ -186,7 +191,7 @@ def _overlay(merged: Merged, document: Document, base: Data, change: Data, at: P
             _copy_origins(merged, document, there, here)
 
 
-def _overlay_rules(merged: Merged, document: Document, base: list[t.Any], change: list[t.Any], at: Path, source: Path, problems: Problems) -> None:
+def _overlay_rules(merged: Merged, document: Source, base: list[t.Any], change: list[t.Any], at: Path, source: Path, problems: Problems) -> None:
     places = {rule.get("name"): index for index, rule in enumerate(base) if isinstance(rule, dict)}
     for index, rule in enumerate(change):
         there = (*source, index)
@@ -200,7 +205,7 @@ def _overlay_rules(merged: Merged, document: Document, base: list[t.Any], change
             _overlay(merged, document, base[places[name]], rule, (*at, places[name]), there, problems)
 
 
-def _fill(merged: Merged, defaults: Data, services_of: dict[str, Document], base_ports: dict[tuple[str, str], t.Any]) -> None:
+def _fill(merged: Merged, defaults: Data, services_of: dict[str, Source], base_ports: dict[tuple[str, str], t.Any]) -> None:
     """Give each service the defaults that it does not state."""
     for name, service in merged.data["services"].items():
         if not isinstance(service, dict):

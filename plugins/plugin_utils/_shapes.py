@@ -16,8 +16,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Path, Problems, did_you_mean
-from ansible_collections.alfred.portmap.plugins.plugin_utils._source import Document
+from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Path, Problems, did_you_mean
 
 Schema = dict[str, t.Any]
 
@@ -30,16 +29,36 @@ INVENTORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 URL_PATH = re.compile(r"/[!-~]*")
 
 
+class Place(t.Protocol):
+    """Where values stand: a file, or the merged map."""
+
+    def origin(self, path: Path) -> Origin:
+        """File and line of a path."""
+
+    def taint(self, path: Path) -> None:
+        """Mark the value at a path as wrong."""
+
+
 @dataclass
 class Context:
     """What checks note their errors in."""
 
-    document: Document
+    place: Place
     problems: Problems
+    beyond: set[str] = dataclasses.field(default_factory=set)  # of _schema.BEYOND: rules broken that JSON schema can't say
+    visible: bool = False  # some rule is broken that the schema says too
 
-    def error(self, path: Path, value: t.Any, rule: str) -> bool:
-        """Note an error at a path; always False, so that a check can return it."""
-        self.problems.error(self.document.origin(path), value if not isinstance(value, (dict, list)) else None, rule)
+    def error(self, path: Path, value: t.Any, rule: str, beyond: str = "") -> bool:
+        """Note an error at a path; always False, so that a check can return it.
+
+        beyond: which of _schema.BEYOND the rule is, if JSON schema can't say it.
+        """
+        self.problems.error(self.place.origin(path), value if not isinstance(value, (dict, list)) else None, rule)
+        self.place.taint(path)
+        if beyond:
+            self.beyond.add(beyond)
+        else:
+            self.visible = True
         return False
 
 
@@ -49,7 +68,13 @@ class Shape:
     what = "a value"
 
     def check(self, value: t.Any, path: Path, context: Context) -> bool:
-        """Whether the value has this shape; each reason why not is noted in context."""
+        """Whether the value has this shape; each reason why not is noted in context.
+
+        None is a value that the reader refused: it is wrong, and has been said to be.
+        """
+        return value is not None and self._check(value, path, context)
+
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         raise NotImplementedError
 
     def schema(self) -> Schema:
@@ -67,7 +92,7 @@ class Bool(Shape):
 
     what = "true or false"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         return isinstance(value, bool) or context.error(path, value, "must be true or false")
 
     def schema(self) -> Schema:
@@ -82,7 +107,7 @@ class Whole(Shape):
     high: t.Optional[int] = None
     what = "a whole number"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         limits = f"from {self.low} to {self.high}" if self.high is not None else f"of at least {self.low}"
         if isinstance(value, str) and value.strip().lstrip("-").isdigit():
             return context.error(path, value, f"must be a whole number {limits}: without quotes")
@@ -104,7 +129,7 @@ class PortSpan(Shape):
     none: bool = False
     what = "a port"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         rule = "must be a port from 1 to 65535 or a range lo-hi" + (" or none" if self.none else "")
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             return context.error(path, value, rule)
@@ -132,7 +157,7 @@ class Text(Shape):
     pattern: re.Pattern[str]
     what: str
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if isinstance(value, str) and self.pattern.fullmatch(value):
             return True
         quote = " (YAML reads it as a boolean or a number: quote it)" if isinstance(value, (bool, int)) else ""
@@ -153,7 +178,7 @@ class Choice(Shape):
     def what(self) -> str:  # type: ignore[override]
         return "one of " + ", ".join(self.words)
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if isinstance(value, (dict, list)) and self.wrong_kind:
             return context.error(path, None, self.wrong_kind)
         if isinstance(value, str) and value in self.words:
@@ -172,7 +197,7 @@ class Addresses(Shape):
     single: bool = False
     what = "an IPv4 or IPv6 address or CIDR"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if not isinstance(value, str):
             return context.error(path, value, "must be text: quote it")
         reason = address_problem(value, self.single)
@@ -212,12 +237,12 @@ class ListOf(Shape):
     def what(self) -> str:  # type: ignore[override]
         return f"{self.item.what} or a list of such"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if not isinstance(value, list):
             if self.bare:
                 return self.item.check(value, path, context)
             return context.error(path, value, "must be a list")
-        if not value and not self.empty and not any(refused[: len(path)] == path for refused in context.document.refused):
+        if not value and not self.empty:
             return context.error(path, value, "must not be empty")
         good = [self.item.check(item, (*path, index), context) for index, item in enumerate(value)]
         if self.unique:
@@ -248,7 +273,7 @@ class MapOf(Shape):
     reserved: tuple[str, ...] = RESERVED
     what = "a mapping"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if not isinstance(value, dict):
             return context.error(path, value, "must be a mapping of names")
         good = []
@@ -290,7 +315,7 @@ class Struct(Shape):
     elsewhere: dict[str, str] = dataclasses.field(default_factory=dict)  # known key in the wrong place -> where it goes
     what = "a mapping"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if not isinstance(value, dict):
             return context.error(path, value, f"must be a mapping with {', '.join(self.keys)}")
         good = []
@@ -302,7 +327,7 @@ class Struct(Shape):
                 rule = self.elsewhere.get(name) or f"unknown key{did_you_mean(name, self.keys)}"
                 good.append(context.error((*path, name), None, rule))
         for name, key in self.keys.items():
-            if key.required and name not in value and (*path, name) not in context.document.refused:
+            if key.required and name not in value:
                 good.append(context.error((*path, name), None, key.missing))
         return all(good)
 
@@ -333,7 +358,7 @@ class Either(Shape):
     def what(self) -> str:  # type: ignore[override]
         return f"{self.other.what} or a mapping"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         return (self.mapping if isinstance(value, dict) else self.other).check(value, path, context)
 
     def schema(self) -> Schema:
@@ -354,7 +379,7 @@ class ListOr(Shape):
     def what(self) -> str:  # type: ignore[override]
         return f"{self.other.what} or a list"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         return (self.listed if isinstance(value, list) else self.other).check(value, path, context)
 
     def schema(self) -> Schema:
@@ -374,7 +399,7 @@ class BoolOr(Shape):
     def what(self) -> str:  # type: ignore[override]
         return f"true, false or {self.other.what}"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         return isinstance(value, bool) or self.other.check(value, path, context)
 
     def schema(self) -> Schema:

@@ -53,7 +53,7 @@ class NetworkText(Shape):
 
     what = "an address, a CIDR or the name of a network"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if isinstance(value, str) and WORD.fullmatch(value) and address_problem(value, single=False):
             return True  # a name; whether there is such a network is the builder's question
         return Addresses().check(value, path, context)
@@ -67,7 +67,7 @@ class Version(Shape):
 
     what = str(VERSION)
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         good = value == VERSION and isinstance(value, int) and not isinstance(value, bool)
         return good or context.error(path, value, f"this collection reads version {VERSION}")
 
@@ -80,7 +80,7 @@ class NoneWord(Shape):
 
     what = "none"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         return value == "none" or context.error(path, value, "must be a mapping or none")
 
     def schema(self) -> dict[str, t.Any]:
@@ -92,7 +92,7 @@ class AllowWord(Shape):
 
     what = "allow"
 
-    def check(self, value: t.Any, path: Path, context: Context) -> bool:
+    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         return value == "allow" or context.error(path, value, "must be a list of rules, or allow")
 
     def schema(self) -> dict[str, t.Any]:
