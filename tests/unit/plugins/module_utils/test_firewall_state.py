@@ -143,13 +143,13 @@ def test_remove_leaves_what_others_keep_beside_us(state: FirewallState) -> None:
 def test_remove_says_so_if_somebody_left_a_file_in_our_directory(state: FirewallState) -> None:
     confirm(state)
     pathlib.Path(state.directory, "notes").write_text("mine")
-    with pytest.raises(StateError, match="cannot remove .*Directory not empty"):
+    with pytest.raises(StateError, match=r"cannot remove .*Directory not empty"):
         state.remove()
 
 
 def test_the_lock_goes_away(state: FirewallState) -> None:
     with state.locked(0):
-        assert pathlib.Path(state.lock_file).read_text() == "%d\n" % os.getpid()
+        assert pathlib.Path(state.lock_file).read_text() == f"{os.getpid()}\n"
         with pytest.raises(StateError, match=rf"another run \(process {os.getpid()}\) holds"), FirewallState(state.parent).locked(0):
             pytest.fail("two runs held the lock")
     assert not os.path.exists(state.lock_file)
