@@ -60,7 +60,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.alfred.portmap.plugins.plugin_utils._source import SourceError, read_documents
 
 
-class LookupModule(LookupBase):
+class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no types
     """The lookup port_map."""
 
     def run(self, terms: list[t.Any], variables: t.Any = None, **kwargs: t.Any) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ import ipaddress
 import typing as t
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils import _spec as spec
-from ansible_collections.alfred.portmap.plugins.plugin_utils._merge import Merged, check_environment, merge
+from ansible_collections.alfred.portmap.plugins.plugin_utils._merge import NAMED, Merged, check_environment, merge
 from ansible_collections.alfred.portmap.plugins.plugin_utils._model import (
     HTTP_PROTOCOLS,
     Cluster,
@@ -37,31 +37,48 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._model import (
 )
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Path, Problems, did_you_mean
 from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import Context, Shape, address_problem
-from ansible_collections.alfred.portmap.plugins.plugin_utils._source import Source, load
+from ansible_collections.alfred.portmap.plugins.plugin_utils._source import load
 
 PROXY = "proxy"
 UDP_ONLY = frozenset({"ntp", "udp"})
 EITHER = frozenset({"dns"})
+EVERYWHERE = frozenset({"0.0.0.0/0", "::/0"})
 Data = dict[str, t.Any]
 
 
 def compile_map(documents: list[dict[str, str]], environment: t.Optional[str]) -> tuple[t.Optional[PortMap], Problems]:
     """Read, check and merge the files of a map for one environment.
 
-    documents: the main file first, each {path, text}. All problems come back at once. The map is as complete as they
-    allow, with broken parts left out; None if the main file can't be read at all.
+    documents: the main file first, each {path, text}. All problems come back at once. The map is as complete as they allow,
+    broken parts left out, so that whoever places it on hosts finds no problems that are mere consequences. It is None if the
+    main file can't be read at all, or if the environment is not one of the map's.
     """
     problems = Problems()
-    parsed = [load(document, problems) for document in documents]
-    main = parsed[0] if parsed else None
+    sources = [load(document, problems, fragment=index > 0) for index, document in enumerate(documents)]
+    main = sources[0] if sources else None
     if main is None:
         return None, problems
-    fragments = [document for document in parsed[1:] if document is not None]
+    fragments = [source for source in sources[1:] if source is not None]
     spec.MAIN.check(main.data, (), Context(main, problems))
     for fragment in fragments:
         spec.FRAGMENT.check(fragment.data, (), Context(fragment, problems))
-    check_environment([main, *fragments], environment, problems)
-    return _Builder(merge(main, fragments, environment, problems), environment, problems).build(), problems
+    chosen = check_environment(main, fragments, environment, problems)
+    port_map = _Builder(merge(main, fragments, environment if chosen else None, problems), environment, problems).build()
+    problems.sort()
+    return (port_map if chosen else None), problems
+
+
+def _way_back(ways: t.Mapping[str, t.Iterable[str]], start: str) -> tuple[str, ...]:
+    """The shortest way from a name back to itself, without the start and with the end; () if there is none."""
+    trails: list[tuple[str, ...]] = [(name,) for name in ways.get(start, ())]
+    seen: set[str] = set()
+    for trail in trails:
+        if trail[-1] == start:
+            return trail
+        if trail[-1] not in seen:
+            seen.add(trail[-1])
+            trails += [(*trail, name) for name in ways.get(trail[-1], ())]
+    return ()
 
 
 def _listed(value: t.Any) -> list[t.Any]:
@@ -82,9 +99,10 @@ class _Builder:
         self._data = merged.data
         self._environment = environment
         self._problems = problems
-        self._known = {section: set(self._data[section]) for section in ("networks", "clusters", "services", "entrypoints", "rate_limits", "routes")}
+        self._known = {section: set(self._data[section]) for section in NAMED}
         self._known["networks"].add("anywhere")
-        self._off: set[tuple[str, str]] = set()  # (section, name) that is not enabled
+        self._off: dict[tuple[str, str], str] = {}  # (section, name) of what is absent -> why
+        self._built_networks: dict[str, Network] = {}
 
     # helpers
 
@@ -94,27 +112,27 @@ class _Builder:
     def _notice(self, path: Path, value: t.Any, rule: str) -> None:
         self._problems.notice(self._merged.origin(path), value, rule)
 
-    def _sound(self, shape: Shape, value: t.Any) -> bool:
-        """Whether a value has its shape; why not was said when its file was checked."""
-        return shape.check(value, (), Context(Source(""), Problems()))
+    def _sound(self, shape: Shape, value: t.Any, path: Path) -> bool:
+        """Whether a value has its shape. Its file has been checked; what only the merging made wrong is said here."""
+        return path not in self._merged.tainted and shape.check(value, path, Context(self._merged, self._problems))
 
     def _section(self, section: str, shape: Shape) -> dict[str, Data]:
         """The sound, enabled members of a section, in the order of the map."""
         found = {}
         for name, item in self._data[section].items():
             if isinstance(item, dict) and item.get("enabled", True) is False:
-                self._off.add((section, name))
-            elif self._sound(shape, item):
+                self._off.setdefault((section, name), "is not enabled")
+            elif (section, name) not in self._off and self._sound(shape, item, (section, name)):
                 found[name] = item
         return found
 
     def _refer(self, section: str, name: str, path: Path, what: str) -> bool:
-        """Whether a name can be used: an unknown one is an error, a disabled one a notice."""
+        """Whether a name can be used: an unknown one is an error, one that is off a notice."""
         if name not in self._known[section]:
             self._error(path, name, f"there is no {what} of that name{did_you_mean(name, self._known[section])}")
             return False
         if (section, name) in self._off:
-            self._notice(path, name, f"that {what} is not enabled: this falls away")
+            self._notice(path, name, f"{what} {name} {self._off[section, name]}: this falls away")
             return False
         return True
 
@@ -125,44 +143,57 @@ class _Builder:
             if name in self._known["networks"]:
                 found.append(name)
             elif name in self._known["services"]:
-                self._error(here, name, "is a service, and this names networks: who inside may call a service goes under its own `from`")
+                self._error(here, name, "is a service, and this names networks: which service may call another is said by the other's own `from`")
             else:
-                self._error(here, name, f"there is no network of that name{did_you_mean(name, self._known['networks'])}")
-        return tuple(found)
+                near = did_you_mean(name, self._known["networks"])
+                self._error(here, name, f"there is no network of that name{near or ' (inventory hosts become one by {hosts: …} under networks)'}")
+        return tuple(dict.fromkeys(found))
+
+    def _open_to_all(self, names: t.Iterable[str]) -> bool:
+        """Whether some of the networks hold every address of a family."""
+        seen: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name == "anywhere":
+                return True
+            if name in seen or name not in self._built_networks:
+                continue
+            seen.add(name)
+            for member in self._built_networks[name].members:
+                if member.cidr in EVERYWHERE:
+                    return True
+                if member.network is not None:
+                    todo.append(member.network)
+        return False
 
     # the map
 
     def build(self) -> PortMap:
         """The typed map."""
-        ingress = self._data.get("ingress", "none")
-        if ingress not in ("traefik", "nginx"):
-            ingress = "none"
-        if ingress == "none" and PROXY in self._data["services"]:
-            self._off.add(("services", PROXY))
+        ingress = self._ingress()
+        networks = self._built_networks = self._build_networks()
         services_data = self._section("services", spec.SERVICE)
-        if ingress == "none":
-            services_data.pop(PROXY, None)
-        elif PROXY not in self._known["services"] or ("services", PROXY) in self._off:
-            self._error(("ingress",), ingress, "needs a service `proxy`: its hosts run the proxy")
-        networks = self._build_networks()
         clusters = {
             name: Cluster(name, self._networks(item["addresses"], ("clusters", name, "addresses")), self._merged.origin(("clusters", name)))
             for name, item in self._section("clusters", spec.CLUSTER).items()
         }
-        firewall_data = self._data.get("firewall", "none")
-        same_namespace = isinstance(firewall_data, dict) and isinstance(firewall_data.get("internal"), dict) and firewall_data["internal"].get("same_namespace") == "allow"
+        firewall = self._data.get("firewall")
+        internal = firewall.get("internal") if isinstance(firewall, dict) else None
+        same_namespace = isinstance(internal, dict) and internal.get("same_namespace") == "allow"
         services = {name: self._service(name, item, same_namespace) for name, item in services_data.items()}
+        services = {name: service for name, service in services.items() if ("services", name) not in self._merged.tainted}
         self._callers(services)
         self._everywhere(services)
         limits = {
-            name: RateLimit(name, item["average"], item.get("burst", item["average"]), self._merged.origin(("rate_limits", name)))
+            name: RateLimit(name, item["average"], item.get("burst") or item["average"], self._merged.origin(("rate_limits", name)))
             for name, item in self._section("rate_limits", spec.RATE_LIMIT).items()
         }
         entrypoints = self._build_entrypoints() if ingress != "none" else {}
         routes = self._build_routes(services, entrypoints) if ingress != "none" else {}
         return PortMap(
             environment=self._environment,
-            domain=self._data.get("domain"),
+            domain=self._merged.domain,
             ingress=ingress,
             networks=networks,
             clusters=clusters,
@@ -170,23 +201,49 @@ class _Builder:
             entrypoints=entrypoints,
             rate_limits=limits,
             routes=routes,
-            firewall=self._build_firewall(firewall_data, services),
+            firewall=self._build_firewall(firewall, services),
             origin=self._merged.origin(()),
-            data={key: value for key, value in self._data.items() if value != {}},
+            data=self._plain_data(),
         )
+
+    def _ingress(self) -> str:
+        """The proxy that is planned. Without one, the service `proxy` is absent."""
+        ingress = self._data.get("ingress", "none")
+        if not isinstance(ingress, str) or ("ingress",) in self._merged.tainted:
+            ingress = "none"
+        proxy = self._data["services"].get(PROXY)
+        if ingress == "none":
+            self._off["services", PROXY] = "is not planned with `ingress: none`"
+        elif PROXY not in self._known["services"]:
+            self._error(("ingress",), ingress, "needs a service `proxy`: its hosts run the proxy")
+            ingress = "none"
+        elif isinstance(proxy, dict) and proxy.get("enabled", True) is False:
+            self._notice(("ingress",), ingress, "service proxy is not enabled: entrypoints and routes are not planned")
+            ingress = "none"
+        return ingress
+
+    def _plain_data(self) -> Data:
+        """The merged mapping for users' templates, without what is not enabled."""
+        data = {key: value for key, value in self._data.items() if value != {}}
+        for section in NAMED:
+            if section in data:
+                data[section] = {name: item for name, item in data[section].items() if not (isinstance(item, dict) and item.get("enabled") is False)}
+        return data
 
     def _build_networks(self) -> dict[str, Network]:
         found = {"anywhere": Network("anywhere", (), self._merged.origin(("networks",)))}
         for name, value in self._data["networks"].items():
-            if not self._sound(spec.NETWORK, value):
-                continue
             path: Path = ("networks", name)
+            if not self._sound(spec.MEMBERS, value, path):
+                continue
             members = tuple(self._member(item, (*path, index) if isinstance(value, list) else path) for index, item in enumerate(_listed(value)))
+            if path in self._merged.tainted:
+                continue
             if name == "anywhere":
                 if {member.cidr for member in members} != {"0.0.0.0/0", "::/0"}:
                     self._error(path, None, "`anywhere` is 0.0.0.0/0 and ::/0 and nothing else: give your network another name")
                 continue
-            found[name] = Network(name, tuple(member for member in members if member is not None), self._merged.origin(path))
+            found[name] = Network(name, members, self._merged.origin(path))
         self._refuse_loops(found)
         return found
 
@@ -197,24 +254,21 @@ class _Builder:
         if address_problem(item, single=False) is None:
             network = ipaddress.ip_network(item)
             return NetworkMember(str(network.network_address) if network.num_addresses == 1 else str(network), None, (), origin)
-        self._networks(item, path)
+        if not self._networks(item, path):
+            self._merged.taint(path)
         return NetworkMember(None, item, (), origin)
 
     def _refuse_loops(self, networks: dict[str, Network]) -> None:
-        done: set[str] = set()
-
-        def visit(name: str, trail: tuple[str, ...]) -> None:
-            if name in trail:
-                loop = (*trail[trail.index(name) :], name)
-                self._error(("networks", name), None, f"refers to itself: {' -> '.join(loop)}")
-            elif name not in done and name in networks:
-                for member in networks[name].members:
-                    if member.network is not None:
-                        visit(member.network, (*trail, name))
-                done.add(name)
-
-        for name in networks:
-            visit(name, ())
+        """Networks that are part of themselves, each loop said once, at its first network; they are left out."""
+        inner = {name: [member.network for member in network.members if member.network is not None] for name, network in networks.items()}
+        looped: set[str] = set()
+        for start in networks:
+            loop = _way_back(inner, start)
+            if loop and not looped & set(loop):
+                self._error(("networks", start), None, f"is part of itself: {' > '.join((start, *loop))}")
+            looped.update(loop)
+        for name in looped:
+            del networks[name]
 
     # services
 
@@ -222,17 +276,16 @@ class _Builder:
         path: Path = ("services", name)
         namespace = None if item["namespace"] == "none" else item["namespace"]
         cluster = item.get("cluster")
-        if cluster is not None and not self._refer("clusters", cluster, (*path, "cluster"), "cluster"):
-            cluster = None
-        if item.get("cluster") is not None and name in self._merged.stated_hosts:
-            self._error((*path, "hosts"), None, "a service runs on hosts or in a cluster, not both")
-        if item.get("cluster") is not None and namespace is None:
-            self._error((*path, "cluster"), item["cluster"], "needs a namespace: pods are found by theirs")
-        hosts = None if item.get("hosts") is None or item.get("cluster") is not None else tuple(_listed(item["hosts"]))
-        addresses = tuple(str(ipaddress.ip_address(address)) for address in _listed(item.get("address")))
-        if hosts is not None and "none" in hosts:
-            if len(hosts) > 1:
-                self._error((*path, "hosts"), None, "none stands alone")
+        if cluster is not None:
+            if "hosts" in item:
+                self._error((*path, "hosts"), None, "a service runs on hosts or in a cluster, not both")
+            if namespace is None:
+                self._error((*path, "cluster"), cluster, "a service in a cluster needs a namespace, and this one has none")
+            if not self._refer("clusters", cluster, (*path, "cluster"), "cluster"):
+                self._merged.taint(path)
+        hosts = None if item.get("hosts") is None or cluster is not None else tuple(_listed(item["hosts"]))
+        addresses = tuple(dict.fromkeys(str(ipaddress.ip_address(address)) for address in _listed(item.get("address"))))
+        if hosts == ("none",):
             if not addresses:
                 self._error((*path, "hosts"), "none", "a service outside the inventory needs an `address`")
             hosts = ()
@@ -250,7 +303,7 @@ class _Builder:
             container=item["container"],
             ports=ports,
             origin=self._merged.origin(path),
-            hosts_origin=self._merged.origin((*path, "hosts") if name in self._merged.stated_hosts else path),
+            hosts_origin=self._merged.origin((*path, "hosts") if "hosts" in item else path),
         )
 
     def _port(self, service: str, name: str, item: Data, parent: Data, namespace: t.Optional[str], same_namespace: bool) -> Port:
@@ -263,20 +316,18 @@ class _Builder:
         health = item.get("health")
         if health is not None and protocol not in HTTP_PROTOCOLS:
             self._error((*path, "health"), health, f"a health path is asked by HTTP, and this port speaks {protocol}")
-        bind = item.get("bind", parent["bind"])
+        own_bind = "bind" in item
+        bind = item["bind"] if own_bind else parent["bind"]
+        bind_path = (*path, "bind") if own_bind else ("services", service, "bind")
         if bind not in ("any", "loopback") and bind not in self._known["networks"]:
-            self._error((*path, "bind"), bind, f"must be any, loopback or a network{did_you_mean(bind, ['any', 'loopback', *self._known['networks']])}")
-            bind = "any"
-        elif bind == "anywhere":
-            self._error((*path, "bind"), bind, "must be any, loopback or a network: any is what you mean")
-            bind = "any"
+            self._error(bind_path, bind, f"must be any, loopback or a network{did_you_mean(bind, ['any', 'loopback', *self._known['networks']])}")
+            self._merged.taint(("services", service))
         stated = item.get("from", parent.get("from"))
         if stated is None:
-            callers = ("namespace",) if same_namespace and namespace is not None else ()
+            callers: tuple[str, ...] = ("namespace",) if same_namespace and namespace is not None else ()
         else:
-            callers = self._callers_of(_listed(stated), namespace, (*path, "from") if "from" in item else ("services", service, "from"))
+            callers = self._callers_of(stated, namespace, (*path, "from") if "from" in item else ("services", service, "from"))
         container_port = item.get("container_port")
-        port_path = (*path, "port")
         return Port(
             service=service,
             name=name,
@@ -289,7 +340,7 @@ class _Builder:
             callers=callers,
             callers_stated=stated is not None,
             metrics=metrics,
-            origin=self._merged.origin(port_path),
+            origin=self._merged.origin((*path, "port")),
         )
 
     def _fits(self, protocol: str, transports: tuple[str, ...], path: Path) -> None:
@@ -302,23 +353,19 @@ class _Builder:
         if protocol not in EITHER and needs not in transports:
             self._error((*path, "protocol"), protocol, f"runs over {needs}, and the port's transport is {', '.join(transports)}")
 
-    def _callers_of(self, names: list[str], namespace: t.Optional[str], path: Path) -> tuple[str, ...]:
-        if "none" in names:
-            if len(names) > 1:
-                self._error(path, None, "none stands alone")
-            return ()
+    def _callers_of(self, value: t.Any, namespace: t.Optional[str], path: Path) -> tuple[str, ...]:
         found = []
-        for name in names:
-            if name in ("self", "namespace"):
-                if name == "namespace" and namespace is None:
-                    self._error(path, name, "the service has no namespace")
-                    continue
+        for index, name in enumerate([] if value == "none" else _listed(value)):
+            here = (*path, index) if isinstance(value, list) else path
+            if name == "namespace" and namespace is None:
+                self._error(here, name, "the service has no namespace")
+            elif name in ("self", "namespace"):
                 found.append(name)
             elif name in self._known["networks"] and name not in self._known["services"]:
-                self._error(path, name, "is a network, and this names services: use firewall.ingress with `service`")
-            elif self._refer("services", name, path, "service"):
+                self._error(here, name, "is a network, and this names services: use firewall.ingress with `service`")
+            elif self._refer("services", name, here, "service"):
                 found.append(name)
-        return tuple(found)
+        return tuple(dict.fromkeys(found))
 
     def _callers(self, services: dict[str, Service]) -> None:
         """Callers that turned out broken are not opened for; their own errors say why."""
@@ -346,13 +393,17 @@ class _Builder:
         for name, item in items.items():
             path: Path = ("entrypoints", name)
             target = item.get("redirect_to")
-            if target is not None:
-                if not self._refer("entrypoints", target, (*path, "redirect_to"), "entrypoint"):
-                    target = None
-                elif target in items and not items[target].get("tls", False):
-                    self._error((*path, "redirect_to"), target, "a redirect goes to an entrypoint with `tls: true`")
-                    target = None
+            if target is not None and not self._refer("entrypoints", target, (*path, "redirect_to"), "entrypoint"):
+                self._off["entrypoints", name] = "redirects to nothing"
+                continue
+            if target in items and not items[target].get("tls", False):
+                self._error((*path, "redirect_to"), target, "a redirect goes to an entrypoint with `tls: true`")
             found[name] = Entrypoint(name, item["port"], item.get("tls", False), target, self._in_front(item, path), self._merged.origin((*path, "port")))
+        onward = {name: [entrypoint.redirect_to] for name, entrypoint in found.items() if entrypoint.redirect_to is not None}
+        for name in found:
+            loop = _way_back(onward, name)
+            if loop and name == min((name, *loop)):
+                self._error(("entrypoints", name, "redirect_to"), loop[0], f"redirects in a circle: {' > '.join((name, *loop))}")
         return found
 
     def _in_front(self, item: Data, path: Path) -> t.Optional[ProxiesInFront]:
@@ -360,57 +411,100 @@ class _Builder:
         if value is None:
             return None
         here = (*path, "proxies_in_front")
-        details = value if isinstance(value, dict) else {"network": value}
-        networks = self._networks(details["network"], here)
-        if "anywhere" in networks:
-            self._error(here, "anywhere", "everybody's word about the client can't count: name the proxies' addresses")
+        networks = self._networks(value["network"], (*here, "network"))
+        if self._open_to_all(networks):
+            self._error((*here, "network"), value["network"], "is everybody, whose word about the client can't count: name the proxies' addresses")
         return ProxiesInFront(
-            networks, details.get("depth", 1), details.get("proxy_protocol", False), details.get("terminates_tls", False), self._merged.origin(here)
+            networks, value.get("depth", 1), value.get("proxy_protocol", False), value.get("terminates_tls", False), self._merged.origin(here)
         )
 
     def _build_routes(self, services: dict[str, Service], entrypoints: dict[str, Entrypoint]) -> dict[str, Route]:
+        """Every route, and one more for each further host of it: `name`, `name-2`, `name-3`."""
         found: dict[str, Route] = {}
-        taken: dict[tuple[str, str, str], Route] = {}
+        taken: dict[tuple[str, str, str], str] = {}
         for name, item in self._section("routes", spec.ROUTE).items():
-            route = self._route(name, item, services, entrypoints)
-            if route is None:
-                continue
-            first = taken.setdefault((route.entrypoint, route.host, route.path), route)
-            if first is not route:
-                rule = f"route {first.name} ({first.origin.file}:{first.origin.line}) has the same entrypoint, host and path"
-                self._error(("routes", name), f"{route.host}{route.path}", rule)
-            found[name] = route
+            path: Path = ("routes", name)
+            for index, host in enumerate(dict.fromkeys(self._hosts_of_route(name, item))):
+                route = self._route(name if not index else f"{name}-{index + 1}", host, item, path, services, entrypoints)
+                if route is None:
+                    continue
+                if route.name in found or (index and route.name in self._known["routes"]):
+                    self._error((*path, "host"), host, f"its further hosts become route {route.name}, and there is one of that name: rename one")
+                first = taken.setdefault((route.entrypoint, route.host, route.path.rstrip("/")), name)
+                if first != name:
+                    origin = self._merged.origin(("routes", first))
+                    rule = f"route {first} ({origin.file}:{origin.line}) has the same entrypoint, host and path"
+                    self._error(path, f"{route.host}{route.path}", rule)
+                found[route.name] = route
         return found
 
-    def _route(self, name: str, item: Data, services: dict[str, Service], entrypoints: dict[str, Entrypoint]) -> t.Optional[Route]:
-        path: Path = ("routes", name)
-        host, domain = item["host"], self._merged.domains.get(name)
-        if "." not in host:
-            if not isinstance(domain, str):
-                self._error((*path, "host"), host, "has no dot, and the file names no `domain` to complete it")
-            else:
-                host = f"{host}.{domain}"
-        service_name, _dot, port_name = item["service"].partition(".")
-        sound = self._refer("services", service_name, (*path, "service"), "service")
-        service = services.get(service_name) if sound else None
-        if service is not None and port_name not in service.ports:
-            self._error((*path, "service"), item["service"], f"service {service_name} has no port {port_name!r}{did_you_mean(port_name, service.ports)}")
-            service = None
-        dashboard = service_name == PROXY and not port_name
-        if service is not None and not dashboard and service.ports[port_name].protocol not in HTTP_PROTOCOLS:
-            self._error((*path, "service"), item["service"], f"a route carries HTTP, and that port speaks {service.ports[port_name].protocol}")
+    def _hosts_of_route(self, name: str, item: Data) -> t.Iterator[str]:
+        """The complete host names of a route."""
+        value = item["host"]
+        for index, host in enumerate(_listed(value)):
+            here: Path = ("routes", name, "host", index) if isinstance(value, list) else ("routes", name, "host")
+            if "." in host:
+                yield host
+            elif name in self._merged.domains:
+                domain = self._merged.domains[name]
+                if domain is None:
+                    self._error(here, host, "has no dot, and there is no `domain` to complete it")
+                elif len(f"{host}.{domain}") > 253:
+                    self._error(here, host, f"is too long a name with domain {domain}")
+                else:
+                    yield f"{host}.{domain}"
+
+    def _route(
+        self, name: str, host: str, item: Data, path: Path, services: dict[str, Service], entrypoints: dict[str, Entrypoint]
+    ) -> t.Optional[Route]:
+        port = self._route_target(item["service"], path, services)
         entrypoint = self._entrypoint(item, path, entrypoints)
         limit = item.get("rate_limit")
         if limit is not None and not self._refer("rate_limits", limit, (*path, "rate_limit"), "rate limit"):
-            limit = None
+            port = None
         networks = self._networks(item.get("from"), (*path, "from"))
-        if service is None or entrypoint is None:
+        if port is None or entrypoint is None or len(networks) < len(set(_listed(item.get("from")))):
             return None
         auth = item.get("auth", False)
-        named = "default" if auth is True else (auth or None)
         return Route(
-            name, host, item.get("path", "/"), service_name, port_name, dashboard, entrypoint, limit, named, networks, self._merged.origin((*path, "service"))
+            name=name,
+            host=host,
+            path=item.get("path", "/"),
+            service=port.service,
+            port=port.name,
+            dashboard=port.service == PROXY and not port.name,
+            entrypoint=entrypoint,
+            rate_limit=limit,
+            auth="default" if auth is True else (auth or None),
+            networks=networks,
+            origin=self._merged.origin((*path, "service")),
         )
+
+    def _route_target(self, label: str, path: Path, services: dict[str, Service]) -> t.Optional[Port]:
+        """The port that a route leads to; None if it falls away or is wrong."""
+        here = (*path, "service")
+        name, _dot, port_name = label.partition(".")
+        if not self._refer("services", name, here, "service"):
+            return None
+        owner = self._merged.owners["routes", path[1]]  # type: ignore[index]
+        if owner.fragment and self._merged.owners["services", name] is not owner:
+            self._error(here, label, "is not of this fragment: a fragment's routes lead to its own services")
+            return None
+        if name not in services:
+            return None  # broken, which has been said
+        port = self._known_port(services[name], port_name, label, here)
+        if port is not None and not (name == PROXY and not port_name) and port.protocol not in HTTP_PROTOCOLS:
+            self._error(here, label, f"speaks {port.protocol}, and a route needs http, https, grpc or websocket: say so with `protocol`")
+            return None
+        return port
+
+    def _known_port(self, service: Service, port_name: str, label: str, path: Path) -> t.Optional[Port]:
+        port = service.ports.get(port_name)
+        if port is None:
+            names = [name for name in service.ports if name]
+            there = f" (there: {', '.join(names)})" if names else ""
+            self._error(path, label, f"service {service.name} has no port {port_name}{did_you_mean(port_name, names) or there}")
+        return port
 
     def _entrypoint(self, item: Data, path: Path, entrypoints: dict[str, Entrypoint]) -> t.Optional[str]:
         stated = item.get("entrypoint")
@@ -420,9 +514,10 @@ class _Builder:
         candidates = targets or list(entrypoints)
         if len(candidates) == 1:
             return candidates[0]
-        if self._known["entrypoints"] == set(entrypoints):  # else a broken entrypoint has said so already
-            listed = f": choose one of {', '.join(str(name) for name in candidates)}" if candidates else ": there is none"
-            self._error((*path, "entrypoint"), None, f"needs an entrypoint{listed}")
+        enabled = {name for name in self._known["entrypoints"] if ("entrypoints", name) not in self._off}
+        if enabled == set(entrypoints):  # else a broken entrypoint has said so already
+            listed = f"say which `entrypoint`: {', '.join(str(name) for name in candidates)}" if candidates else "needs an entrypoint, and there is none"
+            self._error(path, None, listed)
         return None
 
     # firewall
@@ -430,65 +525,60 @@ class _Builder:
     def _build_firewall(self, data: t.Any, services: dict[str, Service]) -> t.Optional[Firewall]:
         if not isinstance(data, dict):
             return None
-        internal = data["internal"] if isinstance(data.get("internal"), dict) else {}
-        egress = data.get("egress")
-        ping = data.get("ping", "anywhere")
         path: Path = ("firewall",)
+        internal = data["internal"] if isinstance(data.get("internal"), dict) else {}
+        egress, ping = data.get("egress"), data.get("ping", "anywhere")
+        if ("firewall", "ping") in self._merged.tainted or ping == "none":
+            ping = []
         return Firewall(
             ingress=tuple(self._ingress_rules(data.get("ingress"), services)),
             egress=None if egress == "allow" else tuple(self._egress_rules(egress)),
             same_namespace=internal.get("same_namespace") == "allow",
             same_namespace_origin=self._merged.origin((*path, "internal", "same_namespace")),
             scrape=self._scrape(internal.get("scrape"), services),
-            ping=() if ping == "none" or not self._sound(spec.NETWORK_NAMES, ping) else self._networks(ping, (*path, "ping")),
+            ping=self._networks(ping, (*path, "ping")),
             origin=self._merged.origin(path),
         )
 
     def _rules(self, listed: t.Any, shape: Shape, at: Path) -> t.Iterator[tuple[Path, Data]]:
+        """The sound, enabled rules of a list."""
         names: dict[str, Path] = {}
         for index, rule in enumerate(listed if isinstance(listed, list) else ()):
             path = (*at, index)
-            if not self._sound(shape, rule):
-                continue
-            first = names.setdefault(rule["name"], path)
-            if first != path:
-                self._error((*path, "name"), rule["name"], f"rule {self._merged.origin(first)} has the same name")
-            if rule.get("enabled", True):
+            name = rule.get("name") if isinstance(rule, dict) else None
+            if isinstance(name, str):
+                first = names.setdefault(name, path)
+                if first != path:
+                    self._error((*path, "name"), name, f"a rule of that name is there already: {self._merged.origin(first)}")
+            if self._sound(shape, rule, path) and rule.get("enabled", True):
                 yield path, rule
 
     def _ingress_rules(self, listed: t.Any, services: dict[str, Service]) -> t.Iterator[IngressRule]:
         for path, rule in self._rules(listed, spec.INGRESS_RULE, ("firewall", "ingress")):
             networks = self._networks(rule["from"], (*path, "from"))
-            if ("port" in rule) == ("service" in rule):
-                self._error(path, rule["name"], "has either `port` or `service`" + (", not both" if "port" in rule else ""))
-                continue
-            if "service" in rule and "transport" in rule:
-                self._error((*path, "transport"), None, "`service` brings its own transport")
-            if "anywhere" in networks and "hosts" not in rule and "service" not in rule:
-                self._error(path, rule["name"], "opens a port of every host to everybody: name its `hosts`, or a `service`")
-            targets = tuple(self._targets(rule.get("service"), services, (*path, "service")))
-            if "service" in rule and not targets:
-                continue
-            yield IngressRule(rule["name"], networks, targets, *self._ports_of(rule), self._hosts_of(rule), self._merged.origin(path))
+            if self._open_to_all(networks) and "hosts" not in rule and "service" not in rule:
+                self._error((*path, "from"), None, "opens ports of every host to everybody: name its `hosts`, or a `service`")
+            targets = tuple(dict.fromkeys(self._targets(rule.get("service"), services, (*path, "service"))))
+            if networks and (targets or "service" not in rule):
+                yield IngressRule(rule["name"], networks, targets, *self._ports_of(rule), self._hosts_of(rule), self._merged.origin(path))
 
     def _targets(self, value: t.Any, services: dict[str, Service], path: Path) -> t.Iterator[tuple[str, str]]:
         for index, label in enumerate(_listed(value)):
             here = (*path, index) if isinstance(value, list) else path
-            name, _dot, port = label.partition(".")
+            name, _dot, port_name = label.partition(".")
             if not self._refer("services", name, here, "service") or name not in services:
                 continue
-            found = services[name].ports.get(port)
-            if found is None:
-                self._error(here, label, f"service {name} has no port {port!r}{did_you_mean(port, services[name].ports)}")
-            elif found.span is None:
-                self._error(here, label, "has no port on its host")
-            else:
-                yield name, port
+            port = self._known_port(services[name], port_name, label, here)
+            if port is not None and port.span is None:
+                self._error(here, label, "has no port on its host (`port: none`), so there is nothing to open")
+            elif port is not None:
+                yield name, port_name
 
     def _egress_rules(self, listed: t.Any) -> t.Iterator[EgressRule]:
         for path, rule in self._rules(listed, spec.EGRESS_RULE, ("firewall", "egress")):
             networks = self._networks(rule["to"], (*path, "to"))
-            yield EgressRule(rule["name"], networks, *self._ports_of(rule), self._hosts_of(rule), self._merged.origin(path))
+            if networks:
+                yield EgressRule(rule["name"], networks, *self._ports_of(rule), self._hosts_of(rule), self._merged.origin(path))
 
     def _ports_of(self, rule: Data) -> tuple[tuple[Span, ...], tuple[str, ...]]:
         if "port" not in rule:
@@ -501,7 +591,7 @@ class _Builder:
 
     def _scrape(self, value: t.Any, services: dict[str, Service]) -> t.Optional[Scrape]:
         path: Path = ("firewall", "internal", "scrape")
-        if not isinstance(value, dict) or not self._sound(spec.SCRAPE, value):
+        if value is None or not self._sound(spec.SCRAPE, value, path):
             return None
         if not self._refer("services", value["from"], (*path, "from"), "service") or value["from"] not in services:
             return None

@@ -12,28 +12,29 @@ import json
 import typing as t
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils import _spec as spec
+from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import Struct
+
+BEYOND = {
+    "addresses": "whether a text is an address or a CIDR (host bits, zone ids, v4-mapped, DNS names)",
+    "ranges": "whether a range of ports goes upwards, to 65535 at most",
+    "whole floats": "that 80.0 is not written for 80: to JSON schema the two are one number",
+}
+"""What a single value's shape demands and JSON schema can't say. Beside these, the schema sees no references, no placement, no
+conflicts, and nothing of YAML itself: duplicate keys, tags, anchors, names that YAML reads as a boolean or number."""
 
 
-def schema() -> dict[str, t.Any]:
-    """JSON schema (draft 2020-12) of a main file or a fragment.
-
-    A fragment is a main file with less in it, so editors get one schema for both; what a fragment may not hold is the
-    validator's to say.
-    """
+def schema(top: Struct = spec.MAIN) -> dict[str, t.Any]:
+    """JSON schema (draft-07, the one that yaml-language-server knows whole) of a main file, or of a fragment."""
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "alfred.portmap port map, version 1",
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": f"alfred.portmap: the port map, version {spec.VERSION}",
         "type": "object",
         "required": ["port_map"],
         "additionalProperties": False,
-        "properties": {"port_map": {"description": "What listens where, who may reach it and under which name.", **spec.MAIN.schema()}},
+        "properties": {"port_map": {"description": "What listens where, who may reach it and under which name.", **top.schema()}},
     }
 
 
 def text() -> str:
-    """The schema as the file port_map.schema.json holds it."""
+    """What the file inventories/port_map.schema.json holds."""
     return json.dumps(schema(), indent=1) + "\n"
-
-
-if __name__ == "__main__":
-    print(text(), end="")

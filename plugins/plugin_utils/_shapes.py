@@ -11,6 +11,7 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import ipaddress
 import re
 import typing as t
@@ -21,12 +22,19 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Or
 Schema = dict[str, t.Any]
 
 RESERVED = ("namespace", "self", "none", "any", "all", "loopback", "anywhere")
-LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, lower case
-WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
-INVENTORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-URL_PATH = re.compile(r"/[!-~]*")
+# Patterns match whole texts, in Python and (as the schema) in ECMA 262: nothing in them that the two read differently.
+LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, lower case
+WORD = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+DNS_NAME = re.compile(rf"(?=[a-z0-9.-]{{1,253}}$)(?:{LABEL.pattern}\.)*(?![0-9]+$){LABEL.pattern}")  # a last label of digits: an address
+RANGE = re.compile(r"([1-9][0-9]{0,4})-([1-9][0-9]{0,4})")
+INVENTORY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
+URL_PATH = re.compile(r"/(?:(?!\{[{%#])[!-~])*")
+ONE_LINE = re.compile(r"(?=.*[^ ])(?:(?!\{[{%#])[^\u0000-\u001f\u007f-\u009f\u2028\u2029])+")
+
+
+def whole(pattern: re.Pattern[str]) -> str:
+    """The pattern as JSON schema, which searches, needs it. Python's $ alone would let a last line feed through."""
+    return f"^(?:{pattern.pattern})$(?!\\n)"
 
 
 class Place(t.Protocol):
@@ -45,14 +53,11 @@ class Context:
 
     place: Place
     problems: Problems
-    beyond: set[str] = dataclasses.field(default_factory=set)  # of _schema.BEYOND: rules broken that JSON schema can't say
-    visible: bool = False  # some rule is broken that the schema says too
+    beyond: set[str] = dataclasses.field(default_factory=set)  # names of broken rules that JSON schema can't say (_schema.BEYOND)
+    visible: bool = False  # a rule is broken that the schema says too
 
     def error(self, path: Path, value: t.Any, rule: str, beyond: str = "") -> bool:
-        """Note an error at a path; always False, so that a check can return it.
-
-        beyond: which of _schema.BEYOND the rule is, if JSON schema can't say it.
-        """
+        """Note an error at a path; always False, so that a check can return it."""
         self.problems.error(self.place.origin(path), value if not isinstance(value, (dict, list)) else None, rule)
         self.place.taint(path)
         if beyond:
@@ -70,7 +75,7 @@ class Shape:
     def check(self, value: t.Any, path: Path, context: Context) -> bool:
         """Whether the value has this shape; each reason why not is noted in context.
 
-        None is a value that the reader refused: it is wrong, and has been said to be.
+        None is a value that the reader refused: it is wrong, and that has been said.
         """
         return value is not None and self._check(value, path, context)
 
@@ -82,7 +87,7 @@ class Shape:
         raise NotImplementedError
 
     def partial(self) -> Shape:
-        """The shape of a change to such a value, as environments hold it: nothing is required."""
+        """The shape of a change to such a value, as environments hold it: what they merge by key need not be complete."""
         return self
 
 
@@ -93,7 +98,7 @@ class Bool(Shape):
     what = "true or false"
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
-        return isinstance(value, bool) or context.error(path, value, "must be true or false")
+        return isinstance(value, bool) or context.error(path, value, "must be true or false" + _unquote(value, "true", "false", "yes", "no"))
 
     def schema(self) -> Schema:
         return {"type": "boolean"}
@@ -109,10 +114,9 @@ class Whole(Shape):
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         limits = f"from {self.low} to {self.high}" if self.high is not None else f"of at least {self.low}"
-        if isinstance(value, str) and value.strip().lstrip("-").isdigit():
-            return context.error(path, value, f"must be a whole number {limits}: without quotes")
         if isinstance(value, bool) or not isinstance(value, int) or value < self.low or (self.high is not None and value > self.high):
-            return context.error(path, value, f"must be a whole number {limits}")
+            beyond = "whole floats" if isinstance(value, float) else ""
+            return context.error(path, value, f"must be a whole number {limits}{_unquote(value)}", beyond)
         return True
 
     def schema(self) -> Schema:
@@ -127,27 +131,27 @@ class PortSpan(Shape):
     """A port or a range lo-hi; or `none` where that is allowed."""
 
     none: bool = False
-    what = "a port"
+
+    @property
+    def what(self) -> str:  # type: ignore[override]
+        return "a port from 1 to 65535 or a range lo-hi" + (", or none" if self.none else "")
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
-        rule = "must be a port from 1 to 65535 or a range lo-hi" + (" or none" if self.none else "")
-        if isinstance(value, bool) or not isinstance(value, (int, str)):
-            return context.error(path, value, rule)
-        if isinstance(value, int):
-            return 1 <= value <= 65535 or context.error(path, value, rule)
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
+            return True
+        if not isinstance(value, str):
+            return context.error(path, value, f"must be {self.what}", "whole floats" if isinstance(value, float) else "")
         if self.none and value == "none":
             return True
         match = RANGE.fullmatch(value)
         if match is None:
-            return context.error(path, value, rule + (": without quotes" if value.strip().isdigit() else ""))
+            return context.error(path, value, f"must be {self.what}{_unquote(value)}")
         lo, hi = int(match.group(1)), int(match.group(2))
-        if not (1 <= lo <= 65535 and 1 <= hi <= 65535):
-            return context.error(path, value, rule)
-        return lo < hi or context.error(path, value, "a range goes from a lower to a higher port")
+        return lo < hi <= 65535 or context.error(path, value, "a range goes from a lower to a higher port, up to 65535", "ranges")
 
     def schema(self) -> Schema:
-        numbers: list[Schema] = [ONE_PORT.schema(), {"type": "string", "pattern": "^[0-9]{1,5}-[0-9]{1,5}$"}]
-        return {"anyOf": [*numbers, {"const": "none"}] if self.none else numbers}
+        options: list[Schema] = [ONE_PORT.schema(), {"type": "string", "pattern": whole(RANGE)}]
+        return {"anyOf": [*options, {"const": "none"}] if self.none else options}
 
 
 @dataclass(frozen=True)
@@ -156,55 +160,62 @@ class Text(Shape):
 
     pattern: re.Pattern[str]
     what: str
+    reserved: tuple[str, ...] = ()  # words that would match, and have a meaning of their own
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
-        if isinstance(value, str) and self.pattern.fullmatch(value):
-            return True
-        quote = " (YAML reads it as a boolean or a number: quote it)" if isinstance(value, (bool, int)) else ""
-        return context.error(path, value, f"must be {self.what}{quote}")
+        if not isinstance(value, str):
+            return context.error(path, value, f"must be {self.what}{_quote(value)}")
+        if value in self.reserved:
+            return context.error(path, value, f"must be {self.what}; {value} has a meaning of its own and is not possible here")
+        return self.pattern.fullmatch(value) is not None or context.error(path, value, f"must be {self.what}")
 
     def schema(self) -> Schema:
-        return {"type": "string", "pattern": f"^(?:{self.pattern.pattern})$"}
+        return {"type": "string", "pattern": whole(self.pattern), **({"not": {"enum": list(self.reserved)}} if self.reserved else {})}
 
 
 @dataclass(frozen=True)
 class Choice(Shape):
-    """One of some words."""
+    """One of some words (or numbers)."""
 
-    words: tuple[str, ...]
+    words: tuple[t.Union[str, int], ...]
     wrong_kind: str = ""  # what to say of a list or mapping
 
     @property
     def what(self) -> str:  # type: ignore[override]
-        return "one of " + ", ".join(self.words)
+        return " or ".join(str(word) for word in self.words) if len(self.words) < 3 else "one of " + ", ".join(str(word) for word in self.words)
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if isinstance(value, (dict, list)) and self.wrong_kind:
             return context.error(path, None, self.wrong_kind)
-        if isinstance(value, str) and value in self.words:
+        if any(value == word and type(value) is type(word) for word in self.words):
             return True
-        hint = did_you_mean(value, self.words) if isinstance(value, str) else ""
-        return context.error(path, value, f"must be {self.what}{hint}")
+        beyond = "whole floats" if isinstance(value, float) else ""
+        return context.error(path, value, f"must be {self.what}{did_you_mean(value, map(str, self.words)) if isinstance(value, str) else ''}", beyond)
 
     def schema(self) -> Schema:
         return {"enum": list(self.words)}
 
 
 @dataclass(frozen=True)
-class Addresses(Shape):
-    """An address, or, unless single, a CIDR; normalised nowhere here: the builder does that."""
+class Address(Shape):
+    """One address, or (member of a network) an address, a CIDR or the name of another network."""
 
-    single: bool = False
-    what = "an IPv4 or IPv6 address or CIDR"
+    member: bool = False
+
+    @property
+    def what(self) -> str:  # type: ignore[override]
+        return "an address, a CIDR or the name of a network" if self.member else "an IPv4 or IPv6 address"
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if not isinstance(value, str):
-            return context.error(path, value, "must be text: quote it")
-        reason = address_problem(value, self.single)
-        return reason is None or context.error(path, value, reason)
+            return context.error(path, value, f"must be {self.what}{_quote(value) or ': text'}")
+        if self.member and WORD.fullmatch(value):
+            return True  # a name; whether there is such a network is the builder's question
+        reason = address_problem(value, single=not self.member)
+        return reason is None or context.error(path, value, reason, "addresses")
 
     def schema(self) -> Schema:
-        return {"type": "string", "pattern": "^[0-9A-Fa-f.:]+$" if self.single else "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"}
+        return {"type": "string"}
 
 
 def address_problem(text: str, single: bool) -> t.Optional[str]:
@@ -212,15 +223,19 @@ def address_problem(text: str, single: bool) -> t.Optional[str]:
     if "%" in text:
         return "an address with a zone id means something on one host only: leave the zone out"
     if single and "/" in text:
-        return "must be one address, no network"
+        return "must be one address without a prefix"
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        return "is no IPv4 or IPv6 address or CIDR (names change after the policy is loaded: addresses only)"
+        if DNS_NAME.fullmatch(text.lower()):
+            return "looks like a DNS name: write addresses (a name may change after the policy is loaded)"
+        return "is no IPv4 or IPv6 address" + ("" if single else " or CIDR")
+    if "/" in text and not text.rpartition("/")[2].isdecimal():
+        return f"write the prefix as a number: {network}"
     if "/" in text and ipaddress.ip_interface(text).ip != network.network_address:
         return f"has host bits set: write {network}, or the address without a prefix"
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
-        return "is an IPv4 address in IPv6 clothes: write the IPv4 address"
+        return "is an IPv4 address in IPv6 clothes (v4-mapped): write the IPv4 address"
     return None
 
 
@@ -229,39 +244,36 @@ class ListOf(Shape):
     """A list; one bare value counts as a list of one."""
 
     item: Shape
-    bare: bool = True
     empty: bool = False
-    unique: bool = True
+    none: bool = False  # the bare word none is possible too: the empty list
+    by_name: bool = False  # environments merge the items by their `name`; other lists they replace
 
     @property
     def what(self) -> str:  # type: ignore[override]
-        return f"{self.item.what} or a list of such"
+        return f"{self.item.what}, a list of such{', or none' if self.none else ''}"
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
+        if self.none and value == "none":
+            return True
         if not isinstance(value, list):
-            if self.bare:
-                return self.item.check(value, path, context)
-            return context.error(path, value, "must be a list")
+            return self.item.check(value, path, context)
         if not value and not self.empty:
-            return context.error(path, value, "must not be empty")
-        good = [self.item.check(item, (*path, index), context) for index, item in enumerate(value)]
-        if self.unique:
-            for index, item in enumerate(value):
-                if item in value[:index] and type(item) is type(value[value.index(item)]):
-                    good.append(context.error((*path, index), item, "is in the list twice"))
+            return context.error(path, None, "is empty" + (": write none" if self.none else ""))
+        good = []
+        for index, item in enumerate(value):
+            if self.none and item == "none":
+                good.append(context.error((*path, index), item, "none stands alone, without a list"))
+            else:
+                good.append(self.item.check(item, (*path, index), context))
         return all(good)
 
     def schema(self) -> Schema:
         item = self.item.schema()
-        several: Schema = {"type": "array", "items": item}
-        if not self.empty:
-            several["minItems"] = 1
-        if self.unique:
-            several["uniqueItems"] = True
-        return {"anyOf": [item, several]} if self.bare else several
+        several: Schema = {"type": "array", "items": item, **({} if self.empty else {"minItems": 1})}
+        return {"anyOf": [item, several, *([{"const": "none"}] if self.none else [])]}
 
     def partial(self) -> Shape:
-        return dataclasses.replace(self, item=self.item.partial())
+        return dataclasses.replace(self, item=self.item.partial()) if self.by_name else self
 
 
 @dataclass(frozen=True)
@@ -270,27 +282,23 @@ class MapOf(Shape):
 
     name: Text
     value: Shape
-    reserved: tuple[str, ...] = RESERVED
-    what = "a mapping"
+    what = "a mapping of names"
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if not isinstance(value, dict):
-            return context.error(path, value, "must be a mapping of names")
+            return context.error(path, value, f"must be {self.what}")
         good = []
         for name, item in value.items():
             here = (*path, name)
-            if name in self.reserved:
-                good.append(context.error(here, None, f"the name {name!r} has a meaning of its own: choose another"))
+            if name in self.name.reserved:
+                good.append(context.error(here, None, f"the name {name} has a meaning of its own: choose another"))
             elif not self.name.pattern.fullmatch(name):
                 good.append(context.error(here, None, f"the name must be {self.name.what}"))
             good.append(self.value.check(item, here, context))
         return all(good)
 
     def schema(self) -> Schema:
-        names: Schema = {"pattern": f"^(?:{self.name.pattern.pattern})$"}
-        if self.reserved:
-            names["not"] = {"enum": list(self.reserved)}
-        return {"type": "object", "propertyNames": names, "additionalProperties": self.value.schema()}
+        return {"type": "object", "propertyNames": self.name.schema(), "additionalProperties": self.value.schema()}
 
     def partial(self) -> Shape:
         return dataclasses.replace(self, value=self.value.partial())
@@ -305,6 +313,7 @@ class Key:
     required: bool = False
     default: t.Any = None
     missing: str = "is required"  # what to say where a required key is not there
+    identity: bool = False  # required in changes too: it says what is changed
 
 
 @dataclass(frozen=True)
@@ -312,95 +321,108 @@ class Struct(Shape):
     """A mapping with known keys."""
 
     keys: dict[str, Key]
-    elsewhere: dict[str, str] = dataclasses.field(default_factory=dict)  # known key in the wrong place -> where it goes
-    what = "a mapping"
+    elsewhere: dict[str, str] = dataclasses.field(default_factory=dict)  # key that people write here -> what to write instead
+    one_of: tuple[str, ...] = ()  # exactly one of these keys is there; in a change at most one
+    never_both: tuple[tuple[str, str], ...] = ()  # pairs of keys that exclude each other
+    changes: bool = False  # a change to such a mapping: see Shape.partial
+
+    @property
+    def what(self) -> str:  # type: ignore[override]
+        names = list(self.keys)
+        return "a mapping of " + (", ".join(names) if len(names) < 8 else ", ".join(names[:5]) + ", …")
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if not isinstance(value, dict):
-            return context.error(path, value, f"must be a mapping with {', '.join(self.keys)}")
+            return context.error(path, value, f"must be {self.what}{_quote(value)}")
         good = []
+        meant = set()  # keys that a misspelt one stands for: they are not missing as well
         for name, item in value.items():
             key = self.keys.get(name)
             if key is not None:
                 good.append(key.shape.check(item, (*path, name), context))
             else:
-                rule = self.elsewhere.get(name) or f"unknown key{did_you_mean(name, self.keys)}"
-                good.append(context.error((*path, name), None, rule))
+                meant.update(difflib.get_close_matches(name, self.keys, n=1))
+                good.append(context.error((*path, name), None, self.elsewhere.get(name) or self._unknown(name)))
         for name, key in self.keys.items():
-            if key.required and name not in value:
+            if key.required and name not in value and name not in meant:
                 good.append(context.error((*path, name), None, key.missing))
+        stated = [name for name in self.one_of if name in value]
+        if len(stated) > 1:
+            good.append(context.error((*path, stated[-1]), None, f"stands beside {stated[0]}: write one of the two"))
+        elif self.one_of and not stated and not self.changes and not meant & set(self.one_of):
+            good.append(context.error(path, None, f"needs {' or '.join(self.one_of)}"))
+        for one, other in self.never_both:
+            if one in value and other in value:
+                good.append(context.error((*path, other), None, f"is not possible beside {one}"))
         return all(good)
+
+    def _unknown(self, name: str) -> str:
+        near = did_you_mean(name, self.keys)
+        return f"unknown key{near}" if near else f"unknown key; known here: {', '.join(self.keys)}"
 
     def schema(self) -> Schema:
         required = [name for name, key in self.keys.items() if key.required]
         properties = {}
         for name, key in self.keys.items():
             properties[name] = {**key.shape.schema(), "description": key.about, **({} if key.default is None else {"default": key.default})}
-        return {"type": "object", "properties": properties, "additionalProperties": False, **({"required": required} if required else {})}
+        found: Schema = {"type": "object", "properties": properties, "additionalProperties": False, **({"required": required} if required else {})}
+        rules: list[Schema] = [{"not": {"required": list(pair)}} for pair in self.never_both]
+        if self.one_of and self.changes:
+            rules.append({"not": {"required": list(self.one_of)}})
+        elif self.one_of:
+            rules.append({"oneOf": [{"required": [name]} for name in self.one_of]})
+        return {**found, "allOf": rules} if rules else found
 
     def partial(self) -> Shape:
-        keys = {name: dataclasses.replace(key, shape=key.shape.partial(), required=False, default=None) for name, key in self.keys.items()}
-        return dataclasses.replace(self, keys=keys)
+        keys = {name: dataclasses.replace(key, shape=key.shape.partial(), required=key.identity, default=None) for name, key in self.keys.items()}
+        return dataclasses.replace(self, keys=keys, changes=True)
 
     def without(self, elsewhere: dict[str, str]) -> Struct:
         """The same without some keys, each with what to say of it."""
-        return Struct({name: key for name, key in self.keys.items() if name not in elsewhere}, {**self.elsewhere, **elsewhere})
+        keys = {name: key for name, key in self.keys.items() if name not in elsewhere}
+        return dataclasses.replace(self, keys=keys, elsewhere={**self.elsewhere, **elsewhere})
 
 
 @dataclass(frozen=True)
-class Either(Shape):
-    """A mapping of one shape, or anything else of another."""
+class ByKind(Shape):
+    """Values of several kinds: what a value is (mapping, list, boolean, other) says which shape it must have."""
 
-    mapping: Shape
     other: Shape
+    mapping: t.Optional[Shape] = None
+    listed: t.Optional[Shape] = None
+    boolean: t.Optional[Shape] = None
+
+    def _options(self) -> list[Shape]:
+        return [shape for shape in (self.other, self.boolean, self.listed, self.mapping) if shape is not None]
 
     @property
     def what(self) -> str:  # type: ignore[override]
-        return f"{self.other.what} or a mapping"
+        return ", or ".join(shape.what for shape in self._options())
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
-        return (self.mapping if isinstance(value, dict) else self.other).check(value, path, context)
+        if isinstance(value, dict) and self.mapping is not None:
+            return self.mapping.check(value, path, context)
+        if isinstance(value, list) and self.listed is not None:
+            return self.listed.check(value, path, context)
+        if isinstance(value, bool) and self.boolean is not None:
+            return self.boolean.check(value, path, context)
+        return self.other.check(value, path, context)
 
     def schema(self) -> Schema:
-        return {"anyOf": [self.other.schema(), self.mapping.schema()]}
+        return {"anyOf": [shape.schema() for shape in self._options()]}
 
     def partial(self) -> Shape:
-        return Either(self.mapping.partial(), self.other.partial())
+        return ByKind(*(shape.partial() if shape is not None else None for shape in (self.other, self.mapping, self.listed, self.boolean)))  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
-class ListOr(Shape):
-    """A list, or anything else of another shape."""
-
-    listed: ListOf
-    other: Shape
-
-    @property
-    def what(self) -> str:  # type: ignore[override]
-        return f"{self.other.what} or a list"
-
-    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
-        return (self.listed if isinstance(value, list) else self.other).check(value, path, context)
-
-    def schema(self) -> Schema:
-        return {"anyOf": [self.other.schema(), self.listed.schema()]}
-
-    def partial(self) -> Shape:
-        return self
+def _unquote(value: t.Any, *words: str) -> str:
+    """What to say of a number (or one of some words) in quotes."""
+    quoted = isinstance(value, str) and (value in words if words else value.strip().lstrip("+-").isdecimal())
+    return ": write it without quotes" if quoted else ""
 
 
-@dataclass(frozen=True)
-class BoolOr(Shape):
-    """A boolean, or anything else of another shape."""
-
-    other: Shape
-
-    @property
-    def what(self) -> str:  # type: ignore[override]
-        return f"true, false or {self.other.what}"
-
-    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
-        return isinstance(value, bool) or self.other.check(value, path, context)
-
-    def schema(self) -> Schema:
-        return {"anyOf": [{"type": "boolean"}, self.other.schema()]}
+def _quote(value: t.Any) -> str:
+    """What to say of a boolean or number where text is due."""
+    if isinstance(value, bool):
+        return " (YAML reads this as a boolean: quote it)"
+    return " (YAML reads this as a number: quote it)" if isinstance(value, (int, float)) else ""

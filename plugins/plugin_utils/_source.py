@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Path, Problems, dotted
+from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Path, Problems, did_you_mean, dotted
 
 ROOT = "port_map"
 FRAGMENTS = "port_map.d"
@@ -77,6 +77,7 @@ class Source:
     raw: dict[Path, str] = field(default_factory=dict)  # numbers and booleans as they are written
     broken: set[Path] = field(default_factory=set)  # values with an error
     tainted: set[Path] = field(default_factory=set)  # broken ones, and everything that one is part of
+    fragment: bool = False
 
     def origin(self, path: Path) -> Origin:
         """Where a value stands; for one that is missing, the line of the nearest value around it."""
@@ -92,11 +93,13 @@ class Source:
         self.tainted.update(path[:length] for length in range(len(path) + 1))
 
 
-def load(document: t.Mapping[str, str], problems: Problems) -> t.Optional[Source]:
+def load(document: t.Mapping[str, str], problems: Problems, fragment: bool = False) -> t.Optional[Source]:
     """Read one document; what is wrong with its YAML goes into problems. None if nothing can be read."""
-    reader = _Reader(document["path"], document["text"], problems)
     try:
-        return reader.read()
+        source = _Reader(document["path"], document["text"], problems).read()
+        if source is not None:
+            source.fragment = fragment
+        return source
     except RecursionError:
         problems.error(Origin(ROOT, document["path"], 0), None, "is nested too deeply")
         return None
@@ -120,17 +123,16 @@ class _Reader:
             self._wrong(self._line(node), f"the file must be a mapping with the one key `{ROOT}`")
             return None
         body: t.Optional[yaml.Node] = None
-        for name, _line, value in self._pairs(node, ()):
+        others = False
+        for name, line, value in self._pairs(node, ()):
             if name == ROOT:
                 body = value
-        others = [name for name, _line, _value in self._pairs(node, ()) if name != ROOT]
-        for name, line, _value in self._pairs(node, ()):
-            if name != ROOT:
-                self._problems.error(Origin(name, self._source.file, line), None, f"unknown key: the file holds `{ROOT}` and nothing else")
+            else:
+                others = True
+                hint = did_you_mean(name, [ROOT]) or f": the file holds `{ROOT}` and nothing else"
+                self._problems.error(Origin(name, self._source.file, line), None, f"unknown key{hint}")
         if body is None:
             if not others:
-                self._wrong(self._line(node), f"the file has no `{ROOT}`")
-            elif not self._problems.errors:
                 self._wrong(self._line(node), f"the file has no `{ROOT}`")
             return None
         self._source.origins[()] = Origin(ROOT, self._source.file, self._line(body))
@@ -152,9 +154,10 @@ class _Reader:
             if not loader.check_node():
                 self._wrong(1, f"the file is empty: it must hold `{ROOT}`")
                 return None
-            node: yaml.Node = loader.get_node()
+            node: t.Optional[yaml.Node] = loader.get_node()
             if loader.check_node():
-                self._wrong(self._line(loader.get_node()), "a second YAML document begins here: one file holds one map")
+                second = loader.get_node()
+                self._wrong(self._line(second) if second else 1, "a second YAML document begins here: one file holds one map")
                 return None
             return node
         except yaml.MarkedYAMLError as error:

@@ -8,127 +8,91 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 
 from __future__ import annotations
 
+import dataclasses
 import re
-import typing as t
 
-from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Path
 from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import (
     DNS_NAME,
     INVENTORY_NAME,
     LABEL,
+    ONE_LINE,
     ONE_PORT,
     RESERVED,
     URL_PATH,
     WORD,
-    Addresses,
+    Address,
     Bool,
-    BoolOr,
+    ByKind,
     Choice,
-    Context,
-    Either,
     Key,
     ListOf,
-    ListOr,
     MapOf,
     PortSpan,
-    Shape,
     Struct,
     Text,
     Whole,
-    address_problem,
 )
 
 VERSION = 1
 PROTOCOLS = ("http", "https", "grpc", "websocket", "postgresql", "redis", "dns", "ntp", "ssh", "tls", "tcp", "udp")
 
-SERVICE_NAME = Text(LABEL, "a DNS label: lower case letters, digits and dashes")
-OTHER_NAME = Text(WORD, "a name of letters, digits, dashes and underscores")
-INVENTORY = Text(INVENTORY_NAME, "the exact name of an inventory group or host, or all (no patterns)")
+
+def _reserved(*possible: str) -> tuple[str, ...]:
+    return tuple(word for word in RESERVED if word not in possible)
+
+
+_A_LABEL = "a DNS label: lower case letters, digits and dashes"
+_A_WORD = "lower case letters, digits, dashes and underscores"
+LABEL_NAME = Text(LABEL, _A_LABEL, RESERVED)
+NAMESPACE_NAME = Text(LABEL, _A_LABEL, _reserved("none"))
+OTHER_NAME = Text(WORD, f"a name of {_A_WORD}", RESERVED)
+NETWORK = Text(WORD, "the name of a network (addresses get a name under networks)", _reserved("anywhere"))
+BIND_NAME = Text(WORD, "any, loopback or the name of a network", _reserved("any", "loopback"))
+INVENTORY = Text(INVENTORY_NAME, "the exact name of an inventory group or host, or all (no patterns)", _reserved("all"))
+CALLER = Text(LABEL, "a service, namespace or self", _reserved("namespace", "self"))
+DOMAIN = Text(DNS_NAME, "a DNS name in lower case")
 PATH = Text(URL_PATH, "a path that begins with /")
-ONE_LINE = Text(re.compile(r"\S(.*\S)?"), "one line of text")
-
-
-class NetworkText(Shape):
-    """A member of a network: an address, a CIDR or another network's name."""
-
-    what = "an address, a CIDR or the name of a network"
-
-    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
-        if isinstance(value, str) and WORD.fullmatch(value) and address_problem(value, single=False):
-            return True  # a name; whether there is such a network is the builder's question
-        return Addresses().check(value, path, context)
-
-    def schema(self) -> dict[str, t.Any]:
-        return {"type": "string", "pattern": "^([0-9A-Fa-f.:]+(/[0-9]{1,3})?|[A-Za-z0-9][A-Za-z0-9_-]{0,62})$"}
-
-
-class Version(Shape):
-    """The format's version."""
-
-    what = str(VERSION)
-
-    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
-        good = value == VERSION and isinstance(value, int) and not isinstance(value, bool)
-        return good or context.error(path, value, f"this collection reads version {VERSION}")
-
-    def schema(self) -> dict[str, t.Any]:
-        return {"const": VERSION}
-
-
-class NoneWord(Shape):
-    """The word none."""
-
-    what = "none"
-
-    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
-        return value == "none" or context.error(path, value, "must be a mapping or none")
-
-    def schema(self) -> dict[str, t.Any]:
-        return {"const": "none"}
-
-
-class AllowWord(Shape):
-    """The word allow."""
-
-    what = "allow"
-
-    def _check(self, value: t.Any, path: Path, context: Context) -> bool:
-        return value == "allow" or context.error(path, value, "must be a list of rules, or allow")
-
-    def schema(self) -> dict[str, t.Any]:
-        return {"const": "allow"}
-
+TEXT = Text(ONE_LINE, "one line of text")
+SERVICE_PORT = Text(re.compile(rf"{LABEL.pattern}(?:\.{LABEL.pattern})?"), "a service or service.port", RESERVED)
 
 HOSTS = ListOf(INVENTORY)
-NETWORK_NAMES = ListOf(Text(WORD, "the name of a network (addresses get a name under networks)"))
+HOSTS_OR_NONE = ListOf(INVENTORY, none=True)
+NETWORKS = ListOf(NETWORK)
 TRANSPORT = ListOf(Choice(("tcp", "udp")))
-PROTOCOL = Text(LABEL, "the name of an application protocol")
-CALLERS = ListOf(SERVICE_NAME)
 
-BIND = Key(Text(WORD, "any, loopback or the name of a network"), "Expected listening address: any, loopback, or the host's own in a network.", default="any")
+BIND = Key(BIND_NAME, "Expected listening address: any, loopback, or the host's own in a network.", default="any")
 CONTAINER = Key(Bool(), "Published by a container: its listener may be Docker's.", default=False)
 ENABLED = Key(Bool(), "false: absent, and what refers to it falls away.", default=True)
-NAMESPACE = Key(SERVICE_NAME, "Services of one namespace may call each other; none for no namespace.")
+NAMESPACE = Key(NAMESPACE_NAME, "Who may call whom: services of one namespace; none for no namespace.")
+ONE_NETWORK = Key(NETWORK, "Their addresses.", required=True)
 
 PORT_KEYS = {
-    "transport": Key(TRANSPORT, "tcp, udp or both.", default="tcp"),
-    "protocol": Key(PROTOCOL, f"How it is probed and routed: {', '.join(PROTOCOLS)}, or any other label. The transport if not said."),
+    "transport": Key(TRANSPORT, "tcp, udp or both ([tcp, udp]).", default="tcp"),
+    "protocol": Key(
+        Text(LABEL, "the name of an application protocol", RESERVED),
+        f"How it is probed and routed: {', '.join(PROTOCOLS)}, or any other label. If not said, the transport.",
+    ),
     "health": Key(PATH, "GET on it answers 2xx or 3xx."),
-    "container_port": Key(PortSpan(), "Port inside the container or pod; the port itself if not said."),
+    "container_port": Key(PortSpan(), "Port inside the container or pod. If not said, the port as the base map has it."),
     "bind": BIND,
-    "from": Key(CALLERS, "Who inside may call: services, namespace, self, none."),
+    "from": Key(ListOf(CALLER, none=True), "Who inside may call: services, namespace, self, or none."),
     "metrics": Key(Bool(), "Is scraped by firewall.internal.scrape.", default=False),
 }
 FURTHER_PORT = Struct({"port": Key(PortSpan(), "Port on the host.", required=True), **PORT_KEYS})
 SERVICE = Struct(
     {
-        "port": Key(PortSpan(none=True), "Port on the host, or none.", required=True, missing="is required (write none if it has no port on its host)"),
+        "port": Key(
+            PortSpan(none=True),
+            "Port on the host (in a cluster: of the Service), or none.",
+            required=True,
+            missing="is required: write none if it has no port on its host",
+        ),
+        "ports": Key(MapOf(LABEL_NAME, ByKind(PortSpan(), mapping=FURTHER_PORT)), "Further ports, written service.name elsewhere."),
         **PORT_KEYS,
-        "ports": Key(MapOf(SERVICE_NAME, Either(FURTHER_PORT, PortSpan())), "Further ports, written service.name elsewhere."),
-        "description": Key(ONE_LINE, "What it is, in one line."),
-        "hosts": Key(HOSTS, "Inventory groups or hosts that it runs on, or none. The group named like it if not said."),
+        "description": Key(TEXT, "What it is, in one line."),
+        "hosts": Key(HOSTS_OR_NONE, "Inventory groups or hosts that it runs on, or none. If not said, the group named like it."),
         "cluster": Key(OTHER_NAME, "The Kubernetes cluster that it runs in, instead of hosts."),
-        "address": Key(ListOf(Addresses(single=True)), "Where clients connect: virtual IP, managed service, load balancer."),
+        "address": Key(ListOf(Address()), "Where clients connect: virtual IP, managed service, load balancer."),
         "container": CONTAINER,
         "namespace": NAMESPACE,
         "enabled": ENABLED,
@@ -136,8 +100,8 @@ SERVICE = Struct(
 )
 IN_FRONT = Struct(
     {
-        "network": Key(NETWORK_NAMES, "Their addresses.", required=True),
-        "depth": Key(Whole(1, 10), "How many of them are in a row.", default=1),
+        "network": ONE_NETWORK,
+        "depth": Key(Whole(1), "How many of them are in a row.", default=1),
         "proxy_protocol": Key(Bool(), "They speak the PROXY protocol.", default=False),
         "terminates_tls": Key(Bool(), "They end TLS and speak HTTP to the proxy.", default=False),
     }
@@ -147,125 +111,131 @@ ENTRYPOINT = Struct(
         "port": Key(ONE_PORT, "Port of the proxy on all its hosts.", required=True),
         "tls": Key(Bool(), "Speaks TLS.", default=False),
         "redirect_to": Key(OTHER_NAME, "Answers every request with a permanent redirect to this entrypoint."),
-        "proxies_in_front": Key(Either(IN_FRONT, NETWORK_NAMES), "CDN or load balancer whose word about the client counts."),
+        "proxies_in_front": Key(ByKind(NETWORK, mapping=IN_FRONT), "CDN or load balancer whose word about the client counts."),
         "enabled": ENABLED,
     }
 )
 RATE_LIMIT = Struct(
     {
         "average": Key(Whole(1), "Requests per second per client (IPv6: per /64).", required=True),
-        "burst": Key(Whole(1), "Requests at once; the average if not said."),
+        "burst": Key(Whole(1), "Requests at once. If not said, the average."),
     }
 )
 ROUTE = Struct(
     {
-        "host": Key(Text(DNS_NAME, "a DNS name in lower case"), "Public host name; without a dot under domain.", required=True),
+        "host": Key(ListOf(DOMAIN), "Public host name; without a dot under domain.", required=True),
         "path": Key(PATH, "Prefix of the path.", default="/"),
-        "service": Key(Text(re.compile(LABEL.pattern + r"(\." + LABEL.pattern + r")?"), "a service or service.port"), "Where to.", required=True),
-        "entrypoint": Key(OTHER_NAME, "The entrypoint; the target of a redirect_to, else the only one, if not said."),
+        "service": Key(SERVICE_PORT, "A service (its main port), service.port, or proxy: the dashboard.", required=True),
+        "entrypoint": Key(OTHER_NAME, "If not said, the target of a redirect_to, else the only one."),
         "rate_limit": Key(OTHER_NAME, "One of rate_limits."),
-        "from": Key(NETWORK_NAMES, "Clients that the proxy lets through; everybody if not said."),
-        "auth": Key(BoolOr(OTHER_NAME), "true or the name of a list in the inventory's port_map_users.", default=False),
+        "from": Key(NETWORKS, "Clients that the proxy lets through. If not said, everybody."),
+        "auth": Key(ByKind(OTHER_NAME, boolean=Bool()), "A list in the inventory's port_map_users; true is the list default.", default=False),
         "enabled": ENABLED,
     }
 )
-SERVICE_PORT = ROUTE.keys["service"].shape
 RULE_KEYS = {
-    "name": Key(OTHER_NAME, "The rule's own name.", required=True),
-    "transport": Key(TRANSPORT, "tcp, udp or both.", default="tcp"),
-    "hosts": Key(HOSTS, "Inventory groups or hosts; all of them if not said."),
+    "name": Key(OTHER_NAME, "The rule's own name.", required=True, identity=True),
+    "transport": Key(TRANSPORT, "tcp, udp or both ([tcp, udp]).", default="tcp"),
+    "hosts": Key(HOSTS, "Inventory groups or hosts. If not said, all of them, or the service's."),
     "enabled": ENABLED,
 }
 INGRESS_RULE = Struct(
     {
         **RULE_KEYS,
         "port": Key(ListOf(PortSpan()), "Ports to open."),
-        "service": Key(ListOf(SERVICE_PORT), "Services (or service.port) whose ports to open, on their hosts."),
-        "from": Key(NETWORK_NAMES, "The networks that are let in.", required=True),
+        "service": Key(ListOf(SERVICE_PORT), "Services (or service.port): brings port, transport and hosts."),
+        "from": Key(NETWORKS, "The networks that are let in.", required=True),
     },
     {"to": "an ingress rule has `from`, no `to`"},
+    one_of=("port", "service"),
+    never_both=(("service", "transport"),),
 )
 EGRESS_RULE = Struct(
     {
         **RULE_KEYS,
         "port": Key(ListOf(PortSpan()), "Ports that may be called.", required=True),
-        "to": Key(NETWORK_NAMES, "The networks that may be called.", required=True),
+        "to": Key(NETWORKS, "The networks that may be called.", required=True),
     },
-    {"from": "an egress rule has `to`, no `from`", "service": "an egress rule has `port` and `to`; calls to services are opened by the services' own `from`"},
+    {
+        "from": "an egress rule has `to`, no `from`",
+        "service": "an egress rule has `port` and `to`; who inside may call a service is its own `from`",
+    },
 )
+INGRESS_RULES = ListOf(INGRESS_RULE, empty=True, by_name=True)
+EGRESS_RULES = ListOf(EGRESS_RULE, empty=True, by_name=True)
 SCRAPE = Struct(
     {
-        "from": Key(SERVICE_NAME, "The service that scrapes.", required=True),
+        "from": Key(LABEL_NAME, "The service that scrapes.", required=True),
         "path": Key(PATH, "Where metrics are.", default="/metrics"),
+    }
+)
+INTERNAL = Struct(
+    {
+        "same_namespace": Key(Choice(("allow", "deny")), "The default of every service's from.", default="deny"),
+        "scrape": Key(SCRAPE, "Who scrapes every metrics port."),
     }
 )
 FIREWALL = Struct(
     {
-        "ingress": Key(ListOf(INGRESS_RULE, bare=False, empty=True, unique=False), "All that addresses, not services, may reach.", required=True),
-        "egress": Key(ListOr(ListOf(EGRESS_RULE, bare=False, empty=True, unique=False), AllowWord()), "Ports at networks, or allow: unfiltered.", required=True),
-        "internal": Key(
-            Struct(
-                {
-                    "same_namespace": Key(Choice(("allow", "deny")), "The default of every service's from.", default="deny"),
-                    "scrape": Key(
-                        SCRAPE,
-                        "Who scrapes every metrics port.",
-                    ),
-                }
-            ),
-            "Between hosts of the inventory.",
-        ),
-        "ping": Key(NETWORK_NAMES, "Networks that may ping a host, or none.", default="anywhere"),
+        "ingress": Key(INGRESS_RULES, "All that addresses, not services, may reach.", required=True),
+        "egress": Key(ByKind(Choice(("allow",)), listed=EGRESS_RULES, mapping=EGRESS_RULES), "Ports at networks, or allow: unfiltered.", required=True),
+        "internal": Key(INTERNAL, "Between hosts of the inventory."),
+        "ping": Key(ListOf(NETWORK, none=True), "Networks that may ping a host, or none.", default="anywhere"),
     }
 )
-CLUSTER = Struct({"addresses": Key(NETWORK_NAMES, "The pods as hosts outside see them.", required=True)})
-NETWORK_MEMBER = Either(Struct({"hosts": Key(HOSTS, "The addresses of inventory hosts.", required=True)}), NetworkText())
-NETWORK = ListOf(NETWORK_MEMBER)
+CLUSTER = Struct({"addresses": Key(NETWORKS, "The pods as hosts outside see them.", required=True)})
+MEMBERS = ListOf(ByKind(Address(member=True), mapping=Struct({"hosts": Key(HOSTS, "The addresses of inventory hosts.", required=True)})))
 DEFAULTS = {
-    "namespace": Key(NAMESPACE.shape, "Namespace of every service that names none."),
-    "hosts": Key(HOSTS, "Hosts of every service that names none."),
+    "namespace": Key(NAMESPACE_NAME, "Namespace of every service that names none (but proxy and sshd)."),
+    "hosts": Key(HOSTS_OR_NONE, "Hosts of every service that names none."),
     "bind": BIND,
     "container": CONTAINER,
 }
 BASE_KEYS = {
-    "domain": Key(Text(DNS_NAME, "a DNS name in lower case"), "Completes route hosts without a dot."),
+    "domain": Key(DOMAIN, "Completes route hosts without a dot."),
     **DEFAULTS,
     "ingress": Key(
         Choice(("traefik", "nginx", "none"), "names the proxy: traefik, nginx or none; rules go under firewall.ingress"), "The proxy.", default="none"
     ),
-    "networks": Key(MapOf(OTHER_NAME, NETWORK, tuple(w for w in RESERVED if w != "anywhere")), "Named sets of addresses; anywhere is built in."),
+    "networks": Key(MapOf(dataclasses.replace(OTHER_NAME, reserved=_reserved("anywhere")), MEMBERS), "Named sets of addresses; anywhere is built in."),
     "clusters": Key(MapOf(OTHER_NAME, CLUSTER), "Kubernetes clusters."),
-    "services": Key(MapOf(SERVICE_NAME, SERVICE), "What listens, and what only calls others."),
+    "services": Key(MapOf(LABEL_NAME, SERVICE), "What listens, and what only calls others."),
     "entrypoints": Key(MapOf(OTHER_NAME, ENTRYPOINT), "Where the proxy listens for the world."),
     "rate_limits": Key(MapOf(OTHER_NAME, RATE_LIMIT), "Requests per second per client."),
     "routes": Key(MapOf(OTHER_NAME, ROUTE), "Public names and paths to services."),
-    "firewall": Key(Either(FIREWALL, NoneWord()), "The rules, or none: no policy.", default="none"),
+    "firewall": Key(ByKind(Choice(("none",)), mapping=FIREWALL), "The rules, or none: no policy.", default="none"),
 }
-VERSION_KEY = Key(Version(), "The format of this file.", required=True)
-CHANGE = t.cast(Struct, Struct(BASE_KEYS, {"version": "an environment has no version", "environments": "environments do not nest"}).partial())
+VERSION_KEY = Key(Choice((VERSION,)), "The format of this file.", required=True)
+_NOT_IN_ENVIRONMENTS = {"version": "an environment has no version of its own", "environments": "environments do not nest"}
 MAIN = Struct(
-    {"version": VERSION_KEY, **BASE_KEYS, "environments": Key(MapOf(OTHER_NAME, CHANGE), "Changes to the map, one set per environment.")},
-    {"environment": "unknown key, did you mean 'environments'?", "ports": "ports belong to a service"},
+    {
+        "version": VERSION_KEY,
+        **BASE_KEYS,
+        "environments": Key(MapOf(OTHER_NAME, Struct(BASE_KEYS, _NOT_IN_ENVIRONMENTS).partial()), "Changes to the map, one set per environment."),
+    },
 )
 
 _MAIN_FILE_ONLY = "belongs in the main file, not in a fragment"
-FRAGMENT_SERVICE = SERVICE.without({"address": _MAIN_FILE_ONLY})
-_FRAGMENT_PARTS = {
-    "services": Key(MapOf(SERVICE_NAME, FRAGMENT_SERVICE, (*RESERVED, "proxy", "sshd")), "This fragment's own services."),
-    "routes": BASE_KEYS["routes"],
-}
-_FRAGMENT_REFUSED = {name: _MAIN_FILE_ONLY for name in ("ingress", "networks", "clusters", "entrypoints", "firewall")}
+_FRAGMENT_SERVICE_NAME = dataclasses.replace(LABEL_NAME, reserved=(*RESERVED, "proxy", "sshd"))
+_FRAGMENT_SERVICES = Key(MapOf(_FRAGMENT_SERVICE_NAME, SERVICE.without({"address": _MAIN_FILE_ONLY})), "This fragment's own services.")
+_FRAGMENT_REFUSED = dict.fromkeys(("ingress", "networks", "clusters", "entrypoints", "firewall"), _MAIN_FILE_ONLY)
+_FRAGMENT_CHANGES = Struct(
+    {"services": _FRAGMENT_SERVICES, "routes": BASE_KEYS["routes"]},
+    {
+        **{name: "a fragment's environments change its own services and routes only" for name in BASE_KEYS if name not in ("services", "routes")},
+        **_NOT_IN_ENVIRONMENTS,
+    },
+).partial()
 FRAGMENT = Struct(
     {
         "version": VERSION_KEY,
         "domain": BASE_KEYS["domain"],
-        **{**DEFAULTS, "namespace": Key(SERVICE_NAME, "The fragment's namespace.", required=True)},
-        **_FRAGMENT_PARTS,
+        **DEFAULTS,
+        "namespace": Key(LABEL_NAME, "The fragment's namespace.", required=True, missing="is required: a fragment names its namespace"),
+        "services": _FRAGMENT_SERVICES,
+        "routes": BASE_KEYS["routes"],
         "rate_limits": BASE_KEYS["rate_limits"],
-        "environments": Key(
-            MapOf(OTHER_NAME, Struct(_FRAGMENT_PARTS, {name: "a fragment's environments change its own services and routes only" for name in BASE_KEYS}).partial()),
-            "Changes to this fragment's own services and routes.",
-        ),
+        "environments": Key(MapOf(OTHER_NAME, _FRAGMENT_CHANGES), "Changes to this fragment's own services and routes."),
     },
     _FRAGMENT_REFUSED,
 )
