@@ -1,0 +1,310 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A policy as the text of one nftables table: pure, and the same text for the same policy.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
+
+How it is built, and why:
+
+- The file makes the table if it is not there, deletes it and makes it anew, in one transaction (nft(8): a file is one).
+- Exact ports stand in a map without the interval flag, which the kernel keeps as a hash: the cost of a look-up does not grow
+  with the number of services. Ranges stand in a second map, cut into disjoint pieces. A port in both gets the union,
+  since a chain that lets nobody in returns to its caller, which asks the next map.
+- Who may come in by a port is a small chain, shared by all ports with the same networks.
+- Addresses stand in named sets; overlaps are taken out here and not by nft, so that the listing is what was written.
+- No rule asks for a SYN or for a valid state: a session that is older than the table goes on (a first install).
+- The chains come before everybody else's (priority filter - 10). A drop is final there, an accept is not.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.alfred.portmap.plugins.module_utils._policy import (
+    EVERYTHING,
+    ICMP4_ECHO,
+    ICMP4_ERRORS,
+    ICMP6_ECHO,
+    ICMP6_ERRORS,
+    MLD_IN,
+    MLD_OUT,
+    ND_IN,
+    ND_OUT,
+    ND_ROUTER_IN,
+    TRANSPORTS,
+    Network,
+    Policy,
+    Rule,
+    Span,
+)
+
+OWNER_MARK = "made by alfred.portmap"
+HOOKS = ("input", "output", "forward")
+MAX_COMMENT = 120  # bytes; nft allows 128
+MAX_NAME = 40  # characters; the kernel allows more, but people have to read it
+
+Lines = list[str]
+
+
+def render(policy: Policy, table: str = "portmap", log: t.Mapping[str, t.Any] | None = None) -> str:
+    """The table's text.
+
+    log: {enabled: bool, rate: packets per minute, burst: packets, prefix: text}; without it nothing is logged.
+    """
+    return _Table(policy, table, log or {"enabled": False}).text()
+
+
+def comment(text: str) -> str:
+    """A text as the comment of a rule or an element: nft has no escape for a quote, and a limit of 128 bytes."""
+    clean = re.sub(r"[^ -!#-\[\]-~]", "?", text)
+    return f'comment "{clean[:MAX_COMMENT]}"'
+
+
+def port_map(rules: t.Iterable[Rule], transport: str) -> tuple[dict[int, list[Rule]], dict[Span, list[Rule]]]:
+    """The rules of one transport by exact port, and by disjoint range; both sorted."""
+    exact: dict[int, list[Rule]] = {}
+    wide: list[tuple[Span, Rule]] = []
+    for rule in rules:
+        for span in rule.ports if rule.transport == transport else ():
+            if span.lo == span.hi:
+                exact.setdefault(span.lo, []).append(rule)
+            else:
+                wide.append((span, rule))
+    edges = sorted({span.lo for span, _rule in wide} | {span.hi + 1 for span, _rule in wide})
+    ranges: dict[Span, list[Rule]] = {}
+    for low, after in zip(edges, edges[1:]):
+        covering = [rule for span, rule in wide if span.lo <= low and after - 1 <= span.hi]
+        if covering:
+            ranges[Span(low, after - 1)] = covering
+    return dict(sorted(exact.items())), ranges
+
+
+class _Table:
+    def __init__(self, policy: Policy, table: str, log: t.Mapping[str, t.Any]) -> None:
+        self._policy = policy
+        self._table = table
+        self._log = log
+        self._set_names: dict[str, str] = {}  # network -> name of its sets, without the family
+        self._chains: dict[tuple[str, tuple[str, ...]], str] = {}  # (saddr or daddr, networks) -> chain
+        self._chain_lines: Lines = []
+
+    def text(self) -> str:
+        """The whole file."""
+        maps = self._maps("in", self._policy.ingress, "saddr")
+        if self._filters_egress:
+            maps += self._maps("out", self._policy.egress, "daddr")
+        maps += self._container_ports()
+        chains = self._input() + self._output() + self._forward()
+        sets = self._sets()  # last: by now it is known which networks are used
+        body = sets + self._chain_lines + maps + chains
+        head = [
+            f"# {OWNER_MARK}: this file is written anew on every change, and changes by hand are reported as drift",
+            f"table inet {self._table}",
+            f"delete table inet {self._table}",
+            f"table inet {self._table} {{",
+        ]
+        return "\n".join([*head, *(f"\t{line}" if line else "" for line in body), "}", ""])
+
+    @property
+    def _filters_egress(self) -> bool:
+        return self._policy.egress_default == "drop"
+
+    # sets of addresses
+
+    def _set_name(self, network: str) -> str:
+        """A name that nft takes, for any name of a network, and another one for each network."""
+        if network not in self._set_names:
+            base = "net_" + re.sub(r"[^A-Za-z0-9]+", "_", network)[:MAX_NAME].strip("_")
+            name, count = base, 1
+            while name in self._set_names.values():
+                count += 1
+                name = f"{base}_{count}"
+            self._set_names[network] = name
+        return self._set_names[network]
+
+    def _members(self, network: str, version: int) -> list[str]:
+        return [str(one.network_address) if one.num_addresses == 1 else str(one) for one in _outermost(self._policy.networks[network], version)]
+
+    def _sets(self) -> Lines:
+        lines: Lines = []
+        for network, name in sorted(self._set_names.items(), key=lambda item: item[1]):
+            for version, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
+                members = self._members(network, version)
+                if members and members not in (["0.0.0.0/0"], ["::/0"]):
+                    lines += [f"set {name}_{version} {{", f"\ttype {kind}", "\tflags interval", *_elements(members), "}"]
+        return lines
+
+    # chains of peers
+
+    def _peers(self, field: str, networks: t.Iterable[str]) -> str:
+        """The verdict for these networks: `accept` for everybody, else a jump to their chain."""
+        names = tuple(sorted(set(networks)))
+        members = {member for name in names for member in self._policy.networks[name]}
+        if members.issuperset(EVERYTHING):
+            return "accept"
+        key = (field, names)
+        if key not in self._chains:
+            self._chains[key] = f"{'from' if field == 'saddr' else 'to'}_{len([one for one in self._chains if one[0] == field]) + 1}"
+            self._chain_lines += [f"chain {self._chains[key]} {{"]
+            for name in names:
+                self._chain_lines += [f"\t{match}" for match in self._matches(field, name)]
+            self._chain_lines += ["}"]
+        return f"jump {self._chains[key]}"
+
+    def _matches(self, field: str, network: str) -> Lines:
+        lines = []
+        for version, family, protocol in ((4, "ip", "ipv4"), (6, "ip6", "ipv6")):
+            members = self._members(network, version)
+            if members in (["0.0.0.0/0"], ["::/0"]):
+                lines.append(f"meta nfproto {protocol} accept {comment(network)}")
+            elif members:
+                lines.append(f"{family} {field} @{self._set_name(network)}_{version} accept {comment(network)}")
+        return lines
+
+    # maps of ports
+
+    def _maps(self, way: str, rules: t.Iterable[Rule], field: str) -> Lines:
+        lines: Lines = []
+        for transport in TRANSPORTS:
+            exact, ranges = port_map(rules, transport)
+            lines += self._map(f"{way}_{transport}", {str(port): found for port, found in exact.items()}, field, "")
+            lines += self._map(f"{way}_{transport}_ranges", {str(span): found for span, found in ranges.items()}, field, "interval")
+        return lines
+
+    def _map(self, name: str, entries: dict[str, list[Rule]], field: str, flags: str) -> Lines:
+        members = []
+        for ports, rules in entries.items():
+            verdict = self._peers(field, (network for rule in rules for network in rule.networks))
+            members.append(f"{ports} {comment(', '.join(dict.fromkeys(rule.name for rule in rules)))} : {verdict}")
+        return [f"map {name} {{", "\ttype inet_service : verdict", *([f"\tflags {flags}"] if flags else []), *_elements(members), "}"]
+
+    def _container_ports(self) -> Lines:
+        """The ports that this host's own containers may call on it."""
+        lines: Lines = []
+        for transport in TRANSPORTS if self._policy.container_interfaces else ():
+            spans = sorted(span for rule in self._policy.ingress if rule.containers and rule.transport == transport for span in rule.ports)
+            members = [str(span) for span in _joined(spans)]
+            lines += [f"set containers_{transport} {{", "\ttype inet_service", "\tflags interval", *_elements(members), "}"]
+        return lines
+
+    # the three hooks
+
+    def _hook(self, name: str, policy: str, rules: Lines) -> Lines:
+        return [f"chain {name} {{", f"\ttype filter hook {name} priority filter - 10; policy {policy};", *(f"\t{rule}" for rule in rules), "}"]
+
+    def _input(self) -> Lines:
+        ping = self._peers("saddr", self._policy.ping) if self._policy.ping else ""
+        rules = [
+            f'iifname "lo" accept {comment(OWNER_MARK + ": loopback")}',
+            "ct state established,related accept",
+            f"icmp type {_numbers(ICMP4_ERRORS)} accept {comment('ICMP errors')}",
+            f"icmpv6 type {_numbers(ICMP6_ERRORS)} accept {comment('ICMP errors, path MTU')}",
+            f"icmpv6 type {_numbers(ND_IN)} ip6 hoplimit 255 accept {comment('neighbour discovery')}",
+            f"ip6 saddr fe80::/10 icmpv6 type {_numbers(ND_ROUTER_IN)} ip6 hoplimit 255 accept {comment('routers of this link')}",
+            f"ip6 saddr fe80::/10 icmpv6 type {_numbers(MLD_IN)} accept {comment('multicast listener discovery')}",
+            f"ip6 saddr :: icmpv6 type {_numbers(MLD_IN)} accept {comment('multicast listener discovery')}",
+            f"meta nfproto ipv4 udp sport 67 udp dport 68 accept {comment('DHCP client')}",
+            f"ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept {comment('DHCP client')}",
+        ]
+        if ping:
+            rules += [f"icmp type {ICMP4_ECHO} {ping}", f"icmpv6 type {ICMP6_ECHO} {ping}"]
+        rules += _lookups("in", "{0} dport")
+        rules += [f'iifname "{name}" {transport} dport @containers_{transport} accept' for name in self._policy.container_interfaces for transport in TRANSPORTS]
+        rules += ["meta pkttype { broadcast, multicast } drop", *self._drop("in", final=False)]
+        return self._hook("input", "drop", rules)
+
+    def _output(self) -> Lines:
+        if not self._filters_egress:
+            return []
+        rules = [
+            'oifname "lo" accept',
+            "ct state established,related accept",
+            *(f'oifname "{name}" accept {comment("to containers of this host")}' for name in self._policy.container_interfaces),
+            f"icmp type {_numbers((*ICMP4_ERRORS, ICMP4_ECHO))} accept {comment('ICMP errors, ping')}",
+            f"icmpv6 type {_numbers((*ICMP6_ERRORS, ICMP6_ECHO))} accept {comment('ICMP errors, path MTU, ping')}",
+            f"icmpv6 type {_numbers(ND_OUT)} accept {comment('neighbour discovery')}",
+            f"icmpv6 type {_numbers(MLD_OUT)} accept {comment('multicast listener discovery')}",
+            f"meta nfproto ipv4 udp sport 68 udp dport 67 accept {comment('DHCP client')}",
+            f"meta nfproto ipv6 udp sport 546 udp dport 547 accept {comment('DHCP client')}",
+            *_lookups("out", "{0} dport"),
+            "fib daddr type { broadcast, multicast } drop",
+            *self._drop("out", final=False),
+        ]
+        return self._hook("output", "drop", rules)
+
+    def _forward(self) -> Lines:
+        """Only what this host's containers send or are sent; all else that is forwarded is others' business."""
+        interfaces = self._policy.container_interfaces
+        if not interfaces:
+            return []
+        into = [
+            *(f'iifname "{name}" return {comment("between containers of this host")}' for name in interfaces),
+            f"ct status dnat jump published {comment('by host port')}",
+            *self._drop("to containers"),
+        ]
+        lines = [
+            *self._chain("published", _lookups("in", "meta l4proto {0} ct original proto-dst")),
+            *self._chain("to_containers", into),
+        ]
+        rules = ["ct state established,related accept", *(f'oifname "{name}" jump to_containers' for name in interfaces)]
+        if self._filters_egress:
+            out = [
+                *(f'oifname "{name}" return {comment("between containers of this host")}' for name in interfaces),
+                f"icmp type {ICMP4_ECHO} accept",
+                f"icmpv6 type {ICMP6_ECHO} accept",
+                *_lookups("out", "{0} dport"),
+                *self._drop("from containers"),
+            ]
+            lines += self._chain("from_containers", out)
+            rules += [f'iifname "{name}" jump from_containers' for name in interfaces]
+        return lines + self._hook("forward", "accept", rules)
+
+    def _chain(self, name: str, rules: Lines) -> Lines:
+        return [f"chain {name} {{", *(f"\t{rule}" for rule in rules), "}"]
+
+    def _drop(self, way: str, final: bool = True) -> Lines:
+        """Log what gets here, at a bounded rate, and drop it (the policy of a base chain drops by itself)."""
+        lines = []
+        if self._log.get("enabled"):
+            prefix = re.sub(r"[^A-Za-z0-9 ._:-]", "_", str(self._log["prefix"]))[:60]
+            lines = [f'limit rate {self._log["rate"]}/minute burst {self._log["burst"]} packets log prefix "{prefix} drop {way}: " level info']
+        return [*lines, "drop"] if final else lines
+
+
+def _outermost(members: t.Iterable[Network], version: int) -> list[Network]:
+    """The members of one family, sorted, without those that lie within another: a set of intervals takes no overlaps.
+
+    Neighbours are not joined, so that people find the addresses that they know.
+    """
+    found: list[t.Any] = []
+    for member in sorted((one for one in members if one.version == version), key=lambda one: (int(one.network_address), one.prefixlen)):
+        if not found or not member.subnet_of(found[-1]):
+            found.append(member)
+    return found
+
+
+def _lookups(way: str, field: str) -> Lines:
+    return [f"{field.format(transport)} vmap @{way}_{transport}{kind}" for transport in TRANSPORTS for kind in ("", "_ranges")]
+
+
+def _elements(members: list[str]) -> Lines:
+    """A set's or map's elements, one a line so that a diff shows the one that changed; an empty set has no such line."""
+    return ["\telements = {", *(f"\t\t{member}," for member in members), "\t}"] if members else []
+
+
+def _numbers(values: t.Iterable[int]) -> str:
+    listed = sorted(values)
+    return str(listed[0]) if len(listed) == 1 else "{ " + ", ".join(map(str, listed)) + " }"
+
+
+def _joined(spans: t.Iterable[Span]) -> list[Span]:
+    """Sorted spans with what overlaps or touches made one."""
+    found: list[Span] = []
+    for span in spans:
+        if found and span.lo <= found[-1].hi + 1:
+            found[-1] = Span(found[-1].lo, max(found[-1].hi, span.hi))
+        else:
+            found.append(span)
+    return found
