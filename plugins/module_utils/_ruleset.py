@@ -89,6 +89,7 @@ class _Table:
         self._set_names: dict[str, str] = {}  # network -> name of its sets, without the family
         self._chains: dict[tuple[str, tuple[str, ...]], str] = {}  # (saddr or daddr, networks) -> chain
         self._chain_lines: Lines = []
+        self._maps_there: set[str] = set()
 
     def text(self) -> str:
         """The whole file."""
@@ -174,6 +175,9 @@ class _Table:
         return lines
 
     def _map(self, name: str, entries: dict[str, list[Rule]], field: str, flags: str) -> Lines:
+        if not entries:
+            return []
+        self._maps_there.add(name)
         members = []
         for ports, rules in entries.items():
             verdict = self._peers(field, (network for rule in rules for network in rule.networks))
@@ -186,8 +190,14 @@ class _Table:
         for transport in TRANSPORTS if self._policy.container_interfaces else ():
             spans = sorted(span for rule in self._policy.ingress if rule.containers and rule.transport == transport for span in rule.ports)
             members = [str(span) for span in _joined(spans)]
-            lines += [f"set containers_{transport} {{", "\ttype inet_service", "\tflags interval", *_elements(members), "}"]
+            if members:
+                self._maps_there.add(f"containers_{transport}")
+                lines += [f"set containers_{transport} {{", "\ttype inet_service", "\tflags interval", *_elements(members), "}"]
         return lines
+
+    def _lookups(self, way: str, field: str) -> Lines:
+        names = [(transport, f"{way}_{transport}{kind}") for transport in TRANSPORTS for kind in ("", "_ranges")]
+        return [f"{field.format(transport)} vmap @{name}" for transport, name in names if name in self._maps_there]
 
     # the three hooks
 
@@ -210,8 +220,9 @@ class _Table:
         ]
         if ping:
             rules += [f"icmp type {ICMP4_ECHO} {ping}", f"icmpv6 type {ICMP6_ECHO} {ping}"]
-        rules += _lookups("in", "{0} dport")
-        rules += [f'iifname "{name}" {transport} dport @containers_{transport} accept' for name in self._policy.container_interfaces for transport in TRANSPORTS]
+        rules += self._lookups("in", "{0} dport")
+        own = [transport for transport in TRANSPORTS if f"containers_{transport}" in self._maps_there]
+        rules += [f'iifname "{name}" {transport} dport @containers_{transport} accept' for name in self._policy.container_interfaces for transport in own]
         rules += ["meta pkttype { broadcast, multicast } drop", *self._drop("in", final=False)]
         return self._hook("input", "drop", rules)
 
@@ -228,7 +239,7 @@ class _Table:
             f"icmpv6 type {_numbers(MLD_OUT)} accept {comment('multicast listener discovery')}",
             f"meta nfproto ipv4 udp sport 68 udp dport 67 accept {comment('DHCP client')}",
             f"meta nfproto ipv6 udp sport 546 udp dport 547 accept {comment('DHCP client')}",
-            *_lookups("out", "{0} dport"),
+            *self._lookups("out", "{0} dport"),
             "fib daddr type { broadcast, multicast } drop",
             *self._drop("out", final=False),
         ]
@@ -245,7 +256,7 @@ class _Table:
             *self._drop("to containers"),
         ]
         lines = [
-            *self._chain("published", _lookups("in", "meta l4proto {0} ct original proto-dst")),
+            *self._chain("published", self._lookups("in", "meta l4proto {0} ct original proto-dst")),
             *self._chain("to_containers", into),
         ]
         rules = ["ct state established,related accept", *(f'oifname "{name}" jump to_containers' for name in interfaces)]
@@ -254,7 +265,7 @@ class _Table:
                 *(f'oifname "{name}" return {comment("between containers of this host")}' for name in interfaces),
                 f"icmp type {ICMP4_ECHO} accept",
                 f"icmpv6 type {ICMP6_ECHO} accept",
-                *_lookups("out", "{0} dport"),
+                *self._lookups("out", "{0} dport"),
                 *self._drop("from containers"),
             ]
             lines += self._chain("from_containers", out)
@@ -283,10 +294,6 @@ def _outermost(members: t.Iterable[Network], version: int) -> list[Network]:
         if not found or not member.subnet_of(found[-1]):
             found.append(member)
     return found
-
-
-def _lookups(way: str, field: str) -> Lines:
-    return [f"{field.format(transport)} vmap @{way}_{transport}{kind}" for transport in TRANSPORTS for kind in ("", "_ranges")]
 
 
 def _elements(members: list[str]) -> Lines:
