@@ -109,6 +109,11 @@ class _Builder:
     def _error(self, path: Path, value: t.Any, rule: str) -> None:
         self._problems.error(self._merged.origin(path), value, rule)
 
+    def _wrong(self, path: Path, value: t.Any, rule: str) -> None:
+        """An error that leaves out what it is part of."""
+        self._error(path, value, rule)
+        self._merged.taint(path)
+
     def _notice(self, path: Path, value: t.Any, rule: str) -> None:
         self._problems.notice(self._merged.origin(path), value, rule)
 
@@ -278,16 +283,16 @@ class _Builder:
         cluster = item.get("cluster")
         if cluster is not None:
             if "hosts" in item:
-                self._error((*path, "hosts"), None, "a service runs on hosts or in a cluster, not both")
+                self._wrong((*path, "hosts"), None, "a service runs on hosts or in a cluster, not both")
             if namespace is None:
-                self._error((*path, "cluster"), cluster, "a service in a cluster needs a namespace, and this one has none")
+                self._wrong((*path, "cluster"), cluster, "a service in a cluster needs a namespace, and this one has none")
             if not self._refer("clusters", cluster, (*path, "cluster"), "cluster"):
                 self._merged.taint(path)
         hosts = None if item.get("hosts") is None or cluster is not None else tuple(_listed(item["hosts"]))
         addresses = tuple(dict.fromkeys(str(ipaddress.ip_address(address)) for address in _listed(item.get("address"))))
         if hosts == ("none",):
             if not addresses:
-                self._error((*path, "hosts"), "none", "a service outside the inventory needs an `address`")
+                self._wrong((*path, "hosts"), "none", "a service outside the inventory needs an `address`")
             hosts = ()
         main = self._port(name, "", item, item, namespace, same_namespace)
         ports = {"": main}
@@ -320,8 +325,7 @@ class _Builder:
         bind = item["bind"] if own_bind else parent["bind"]
         bind_path = (*path, "bind") if own_bind else ("services", service, "bind")
         if bind not in ("any", "loopback") and bind not in self._known["networks"]:
-            self._error(bind_path, bind, f"must be any, loopback or a network{did_you_mean(bind, ['any', 'loopback', *self._known['networks']])}")
-            self._merged.taint(("services", service))
+            self._wrong(bind_path, bind, f"must be any, loopback or a network{did_you_mean(bind, ['any', 'loopback', *self._known['networks']])}")
         stated = item.get("from", parent.get("from"))
         if stated is None:
             callers: tuple[str, ...] = ("namespace",) if same_namespace and namespace is not None else ()

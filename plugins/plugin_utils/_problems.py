@@ -87,7 +87,13 @@ class Problems:
             problems.sort(key=lambda p: (p.origin.file, p.origin.line, p.origin.path, p.rule))
 
 
+def nearest(wrong: str, known: t.Iterable[str]) -> t.Optional[str]:
+    """The known name that was probably meant, None if none is like it. In a long name more letters must agree."""
+    near = difflib.get_close_matches(str(wrong), [str(name) for name in known], n=1, cutoff=0.6 if len(str(wrong)) < 5 else 0.7)
+    return near[0] if near else None
+
+
 def did_you_mean(wrong: str, known: t.Iterable[str]) -> str:
     """The end of an error message that names the nearest known name, or nothing."""
-    near = difflib.get_close_matches(str(wrong), [str(name) for name in known], n=1, cutoff=0.6)
-    return f", did you mean {near[0]!r}?" if near else ""
+    near = nearest(wrong, known)
+    return f", did you mean {near!r}?" if near else ""

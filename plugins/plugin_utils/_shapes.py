@@ -11,13 +11,12 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import ipaddress
 import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Path, Problems, did_you_mean
+from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Path, Problems, did_you_mean, nearest
 
 Schema = dict[str, t.Any]
 
@@ -335,13 +334,13 @@ class Struct(Shape):
         if not isinstance(value, dict):
             return context.error(path, value, f"must be {self.what}{_quote(value)}")
         good = []
-        meant = set()  # keys that a misspelt one stands for: they are not missing as well
+        meant: set[str | None] = set()  # keys that a misspelt one stands for: they are not missing as well
         for name, item in value.items():
             key = self.keys.get(name)
             if key is not None:
                 good.append(key.shape.check(item, (*path, name), context))
             else:
-                meant.update(difflib.get_close_matches(name, self.keys, n=1))
+                meant.add(nearest(name, self.keys))
                 good.append(context.error((*path, name), None, self.elsewhere.get(name) or self._unknown(name)))
         for name, key in self.keys.items():
             if key.required and name not in value and name not in meant:

@@ -148,7 +148,7 @@ class _Reader:
         try:
             loader = yaml.SafeLoader(self._text)
         except yaml.reader.ReaderError as error:
-            self._wrong(self._text.count("\n", 0, error.position) + 1, f"has a control character (U+{ord(str(error.character)):04X})")
+            self._wrong(self._text.count("\n", 0, error.position) + 1, f"has a control character (U+{int(error.character):04X})")
             return None
         try:
             if not loader.check_node():
@@ -205,9 +205,12 @@ class _Reader:
         self._refuse(path, None, f"the tag {_short(node.tag)} is not possible here: the file is read as plain data")
         return None
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, t.Any]:
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> t.Optional[dict[str, t.Any]]:
         data: dict[str, t.Any] = {}
-        for name, line, value in self._pairs(node, path):
+        pairs = self._pairs(node, path)
+        if path in self._source.broken:
+            return None
+        for name, line, value in pairs:
             below = (*path, name)
             self._source.origins[below] = Origin(dotted(below), self._source.file, line)
             data[name] = self._value(value, below)
@@ -306,7 +309,6 @@ class _Reader:
         if kind != "str":
             what = f"YAML reads the name {text} as {_READ_AS[kind]}: quote it, better rename it" if kind in _READ_AS else f"{text} is no plain name"
             self._refuse((*path, text), None, what, line)
-            self._source.taint(path)
             return None
         rule = _unfit(text)
         if rule:
