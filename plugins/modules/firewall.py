@@ -158,9 +158,9 @@ options:
         type: int
         default: 5
       prefix:
-        description: How each line begins.
+        description: How each line begins. It goes on with C(drop in), C(drop out), C(drop to containers) or C(drop from containers).
         type: str
-        default: "portmap"
+        default: portmap
   boot:
     description:
       - Whether the policy is loaded at boot, before there is a network, by a systemd unit of its own,
@@ -342,6 +342,9 @@ def main() -> t.NoReturn:
         module.fail_json(msg=f"state_dir: {module.params['state_dir']} must be an absolute path of letters, digits, dots, dashes, underscores")
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", module.params["table"]) is None:
         module.fail_json(msg=f"table: {module.params['table']} must be a letter followed by up to 63 letters, digits, dashes, underscores")
+    for key in ("rate", "burst"):
+        if module.params["log"][key] < 1:
+            module.fail_json(msg=f"log.{key}: {module.params['log'][key]} must be at least 1; log.enabled=false logs nothing")
     state = FirewallState(module.params["state_dir"])
     boot = BootUnit(module)
     nft_missing = False

@@ -90,7 +90,6 @@ def test_apply_then_nothing_to_do_in_one_module_call(host: Host) -> None:
 def test_from_a_plan(host: Host) -> None:
     plan = {"version": 1, "environment": None, "port_map": {}, "notices": [], "networks": POLICY["networks"]}
     firewall = {key: value for key, value in POLICY.items() if key != "networks"}
-    firewall["networks"] = ["anywhere"]
     plan["hosts"] = {"localhost": {"addresses": ["203.0.113.11"], "firewall": firewall, "ingress": None, "listeners": []}}
     counts, output = host.play(port_map_plan=plan)
     assert (counts["changed"], counts["failed"]) == (1, 0), output

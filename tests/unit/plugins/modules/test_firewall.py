@@ -39,6 +39,8 @@ def failure(capfd: pytest.CaptureFixture[str], **options: t.Any) -> str:
         ({"policy": {"egress_default": "reject"}}, ["egress_default", "reject"]),
         ({"policy": {}, "log": {"speed": 1}}, ["log.speed"]),
         ({"policy": {}, "log": {"rate": "fast"}}, ["rate", "fast"]),
+        ({"policy": {}, "log": {"rate": 0}}, ["log.rate: 0 must be at least 1"]),
+        ({"policy": {}, "log": {"burst": -1}}, ["log.burst: -1 must be at least 1"]),
         ({"policy": {}, "boot": "maybe"}, ["boot", "maybe"]),
         ({"policy": {}, "state_dir": "var/lib"}, ["state_dir: var/lib", "absolute path"]),
         ({"policy": {}, "state_dir": "/var/li b"}, ["state_dir: /var/li b"]),
