@@ -214,7 +214,7 @@ class Address(Shape):
         return reason is None or context.error(path, value, reason, "addresses")
 
     def schema(self) -> Schema:
-        return {"type": "string"}
+        return {"type": "string", "pattern": whole(re.compile("[0-9A-Za-z_.:/%-]+"))}
 
 
 def address_problem(text: str, single: bool) -> t.Optional[str]:
