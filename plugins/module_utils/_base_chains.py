@@ -20,6 +20,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
 
 # Where a rule that drops a part of the traffic counts: the hooks of our own chains.

@@ -18,6 +18,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
 
 UNIT = "portmap-firewall.service"

@@ -17,6 +17,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import Conflict, UnreadableError, find_conflicts, legacy_chains, parse_nft
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, Stored
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError
@@ -138,7 +139,7 @@ def readable(listing: str) -> str:
     def spread(found: t.Match[str]) -> str:
         indent = found.group(1)
         lines = [f"{indent}\t{element.strip()},\n" for element in _ELEMENT.findall(found.group(2))]
-        return "{}elements = {{\n{}{}}}".format(indent, "".join(lines), indent)
+        return indent + "elements = {\n" + "".join(lines) + indent + "}"
 
     return _ELEMENTS.sub(spread, listing)
 

@@ -284,6 +284,7 @@ import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import UNIT, BootError, BootUnit
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall import ForeignTableError, Observed, conflicts_of, guard_ownership, observe, readable
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, StateError
@@ -302,7 +303,7 @@ class RefusedError(Exception):
     """The policy must not be put in force on this host; nothing was changed."""
 
 
-def main() -> t.NoReturn:
+def main() -> None:
     """Read the options, do what they ask, end the module."""
     rule = {
         "name": {"type": "str", "required": True},
@@ -337,40 +338,42 @@ def main() -> t.NoReturn:
         required_if=[("state", "present", ["policy"])],
         supports_check_mode=True,
     )
-    # Both are written into files of nft and systemd, which have signs of their own.
-    if re.fullmatch(r"/[A-Za-z0-9._/-]+", module.params["state_dir"]) is None:
-        module.fail_json(msg=f"state_dir: {module.params['state_dir']} must be an absolute path of letters, digits, dots, dashes, underscores")
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", module.params["table"]) is None:
-        module.fail_json(msg=f"table: {module.params['table']} must be a letter followed by up to 63 letters, digits, dashes, underscores")
-    for key in ("rate", "burst"):
-        if module.params["log"][key] < 1:
-            module.fail_json(msg=f"log.{key}: {module.params['log'][key]} must be at least 1; log.enabled=false logs nothing")
     state = FirewallState(module.params["state_dir"])
     boot = BootUnit(module)
-    nft_missing = False
     try:
-        if os.geteuid() != 0:
-            raise RefusedError("this module needs root: run it with become")
+        check_options(module.params)
         with state.locked(LOCK_PATIENCE):
             nft = Nft(module)
             observed = observe(nft, state, module.params["table"])
             guard_ownership(observed)
             job = present if module.params["state"] == "present" else absent
             result, diff = job(module, nft, state, boot, observed)
-    except NftMissingError as error:
-        if module.params["state"] == "absent" and not state.exists() and not any(boot.current_files().values()):
-            module.exit_json(changed=False, nft_missing=True, reasons=[], drift={"found": False, "lines": []}, boot=False, boot_file=state.confirmed_file)
-        nft_missing = True
-        message = str(error)
-    except (NftError, StateError, BootError, ForeignTableError, PolicyError, RefusedError) as error:
-        message = str(error)
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    else:
         if module._diff:
             result["diff"] = diff
         module.exit_json(nft_missing=False, nft_version=observed.nft_version, boot_file=state.confirmed_file, **result)
-    module.fail_json(msg=message, nft_missing=nft_missing)
+    except NftMissingError as error:
+        # Without nft there has been no table of ours, unless there are other traces of it.
+        if module.params["state"] == "absent" and not state.exists() and not any(boot.current_files().values()):
+            module.exit_json(changed=False, nft_missing=True, reasons=[], drift={"found": False, "lines": []}, boot=False, boot_file=state.confirmed_file)
+        module.fail_json(msg=str(error), nft_missing=True)
+    except (NftError, StateError, BootError, ForeignTableError, PolicyError, RefusedError) as error:
+        module.fail_json(msg=str(error), nft_missing=False)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}" if error.filename else str(error), nft_missing=False)
+
+
+def check_options(options: t.Mapping[str, t.Any]) -> None:
+    """Raise RefusedError if an option has a value that nothing below could make sense of, or if we are not root."""
+    # Both are written into files of nft and systemd, which have signs of their own.
+    if re.fullmatch(r"/[A-Za-z0-9._/-]+", options["state_dir"]) is None:
+        raise RefusedError(f"state_dir: {options['state_dir']} must be an absolute path of letters, digits, dots, dashes, underscores")
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", options["table"]) is None:
+        raise RefusedError(f"table: {options['table']} must be a letter followed by up to 63 letters, digits, dashes, underscores")
+    for key in ("rate", "burst"):
+        if options["log"][key] < 1:
+            raise RefusedError(f"log.{key}: {options['log'][key]} must be at least 1; log.enabled=false logs nothing")
+    if os.geteuid() != 0:
+        raise RefusedError("this module needs root: run it with become")
 
 
 def present(module: AnsibleModule, nft: Nft, state: FirewallState, boot: BootUnit, observed: Observed) -> tuple[Result, Diff]:

@@ -142,16 +142,16 @@ nft_version:
 """
 
 import os
-import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import UNIT, BootError, BootUnit
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall import Observed, conflicts_of, observe
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, Stored, sha256
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError, NftMissingError
 
 
-def main() -> t.NoReturn:
+def main() -> None:
     """Read the options, look, end the module."""
     module = AnsibleModule(
         argument_spec={

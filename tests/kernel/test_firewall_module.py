@@ -48,29 +48,29 @@ POLICY: dict[str, t.Any] = {
 # Somebody else's tables, which must never change: Docker's, fail2ban's, and one of family inet.
 OTHERS = """
 table ip nat {
-	chain DOCKER {
-		iifname != "docker0" tcp dport 8080 counter packets 0 bytes 0 dnat to 172.17.0.2:80
-	}
-	chain PREROUTING {
-		type nat hook prerouting priority dstnat; policy accept;
-		fib daddr type local counter packets 0 bytes 0 jump DOCKER
-	}
+    chain DOCKER {
+        iifname != "docker0" tcp dport 8080 counter packets 0 bytes 0 dnat to 172.17.0.2:80
+    }
+    chain PREROUTING {
+        type nat hook prerouting priority dstnat; policy accept;
+        fib daddr type local counter packets 0 bytes 0 jump DOCKER
+    }
 }
 table inet f2b-table {
-	set addr-set-sshd {
-		type ipv4_addr
-		elements = { 192.0.2.66 }
-	}
-	chain f2b-chain {
-		type filter hook input priority filter - 1; policy accept;
-		tcp dport 22 ip saddr @addr-set-sshd reject
-	}
+    set addr-set-sshd {
+        type ipv4_addr
+        elements = { 192.0.2.66 }
+    }
+    chain f2b-chain {
+        type filter hook input priority filter - 1; policy accept;
+        tcp dport 22 ip saddr @addr-set-sshd reject
+    }
 }
 table inet accounting {
-	chain input {
-		type filter hook input priority filter; policy accept;
-		counter packets 0 bytes 0 comment "drop nothing"
-	}
+    chain input {
+        type filter hook input priority filter; policy accept;
+        counter packets 0 bytes 0 comment "drop nothing"
+    }
 }
 """
 
@@ -592,7 +592,7 @@ def test_two_runs_at_once(host: Host) -> None:
     arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {"state_dir": str(host.state_dir), "boot": False, "policy": POLICY}}))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     command = ["ip", "netns", "exec", host.namespace, sys.executable, "-m", MODULES + "firewall", str(arguments)]
-    runs = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    runs = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _run in range(4)]
     answers = [json.loads(run.communicate()[0]) for run in runs]
     arguments.unlink()
     assert sorted(answer["changed"] for answer in answers) == [False, False, False, True]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import Conflict, UnreadableError, find_conflicts, parse_legacy, parse_nft
@@ -90,30 +89,30 @@ def test_no_conflict(body: str) -> None:
 
 def test_drops_are_found_behind_jumps_and_maps() -> None:
     text = """table inet other {
-	map m {
-		type inet_service : verdict
-		elements = { 22 : accept,
-			     80 : jump deep }
-	}
+    map m {
+        type inet_service : verdict
+        elements = { 22 : accept,
+                 80 : jump deep }
+    }
 
-	chain deep {
-		tcp dport 80 goto deeper
-	}
+    chain deep {
+        tcp dport 80 goto deeper
+    }
 
-	chain deeper {
-		ip saddr 192.0.2.1 drop
-		ip saddr 192.0.2.2 drop
-	}
+    chain deeper {
+        ip saddr 192.0.2.1 drop
+        ip saddr 192.0.2.2 drop
+    }
 
-	chain unused {
-		drop
-	}
+    chain unused {
+        drop
+    }
 
-	chain c {
-		comment "drop"
-		type filter hook output priority 5; policy accept;
-		tcp dport vmap @m
-	}
+    chain c {
+        comment "drop"
+        type filter hook output priority 5; policy accept;
+        tcp dport vmap @m
+    }
 }
 """
     (found,) = conflicts(text)
@@ -150,14 +149,14 @@ def test_netdev_ingress_and_other_families() -> None:
 
 def test_docker_and_others_drop_by_purpose() -> None:
     docker = """table ip filter {
-	chain DOCKER {
-		iifname != "docker0" oifname "docker0" counter packets 0 bytes 0 drop
-	}
+    chain DOCKER {
+        iifname != "docker0" oifname "docker0" counter packets 0 bytes 0 drop
+    }
 
-	chain FORWARD {
-		type filter hook forward priority filter; policy drop;
-		counter packets 0 bytes 0 jump DOCKER
-	}
+    chain FORWARD {
+        type filter hook forward priority filter; policy drop;
+        counter packets 0 bytes 0 jump DOCKER
+    }
 }
 """
     assert conflicts(docker) == []

@@ -170,13 +170,13 @@ def test_many_runs_one_at_a_time(state: FirewallState, tmp_path: pathlib.Path) -
         "import sys, time, pathlib\n"
         "from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState\n"
         "counter = pathlib.Path(sys.argv[2])\n"
-        "for _ in range(5):\n"
+        "for _turn in range(5):\n"
         "    with FirewallState(sys.argv[1]).locked(60):\n"
         "        number = int(counter.read_text()); time.sleep(0.01); counter.write_text(str(number + 1))\n"
     )
     runs = [
         subprocess.Popen([sys.executable, "-c", script, state.parent, str(counter)], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-        for _ in range(4)
+        for _run in range(4)
     ]
     assert [run.wait() for run in runs] == [0, 0, 0, 0]
     assert counter.read_text() == "20"
