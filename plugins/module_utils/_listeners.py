@@ -84,7 +84,7 @@ def compare(
     ephemeral: Span,
     strict: bool = False,
 ) -> list[dict[str, t.Any]]:
-    """Every difference, as data: {kind, name, transport, port, expected, actual, owner, origin, text}.
+    """Every difference, as data: {kind, name, transport, port, expected, actual, owner, why, text}.
 
     Unless strict, what only this host itself can reach (loopback) is not unexpected, and neither are the DHCP client's ports and
     unconnected UDP sockets on the ephemeral ports (ip_local_port_range): clients use those, too.
@@ -131,7 +131,7 @@ def _finding(kind: str, line: t.Optional[Expected], transport: str, port: str, a
         "expected": line.where if line else "nothing",
         "actual": sorted({one.address for one in actual}),
         "owner": ", ".join(dict.fromkeys(owner_text(one) for one in actual)),
-        "origin": line.origin if line else "",
+        "why": line.origin if line else "",
         "text": text,
     }
 

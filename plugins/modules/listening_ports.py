@@ -163,7 +163,7 @@ findings:
     owner:
       description: The process that listens.
       type: str
-    origin:
+    why:
       description: Where the expectation comes from.
       type: str
     text:

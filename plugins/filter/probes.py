@@ -1,0 +1,29 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filter probes: the plan and one vantage host to questions for the module probe."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
+from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import probes as questions
+
+
+def probes(plan: t.Any, vantage: t.Any) -> list[dict[str, t.Any]]:
+    """See probes.yml."""
+    try:
+        return questions(plain(plan), str(vantage))
+    except KeyError as error:
+        raise AnsibleFilterError(f"the plan knows no host {error.args[0]}") from error
+
+
+class FilterModule:
+    """The filter probes."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Name to function."""
+        return {"probes": probes}

@@ -1,0 +1,23 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Findings of all hosts as one table for people.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+HEADINGS = ("HOST", "CHECK", "FINDING", "WHY")
+
+
+def table(findings: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """One line a finding, aligned and sorted by host; each finding has host, check, text and why. "" for none."""
+    if not findings:
+        return ""
+    rows = sorted({tuple(str(finding[key]) for key in ("host", "check", "text", "why")) for finding in findings})
+    lines = [HEADINGS, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS) - 1)]
+    return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths)), line[-1]]).rstrip() for line in lines) + "\n"
