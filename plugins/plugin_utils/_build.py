@@ -432,8 +432,9 @@ class _Builder:
                 route = self._route(name if not index else f"{name}-{index + 1}", host, item, path, services, entrypoints)
                 if route is None:
                     continue
-                if route.name in found or (index and route.name in self._known["routes"]):
+                if index and route.name in self._known["routes"]:
                     self._error((*path, "host"), host, f"its further hosts become route {route.name}, and there is one of that name: rename one")
+                    continue
                 first = taken.setdefault((route.entrypoint, route.host, route.path.rstrip("/")), name)
                 if first != name:
                     origin = self._merged.origin(("routes", first))
@@ -458,9 +459,7 @@ class _Builder:
                 else:
                     yield f"{host}.{domain}"
 
-    def _route(
-        self, name: str, host: str, item: Data, path: Path, services: dict[str, Service], entrypoints: dict[str, Entrypoint]
-    ) -> t.Optional[Route]:
+    def _route(self, name: str, host: str, item: Data, path: Path, services: dict[str, Service], entrypoints: dict[str, Entrypoint]) -> t.Optional[Route]:
         port = self._route_target(item["service"], path, services)
         entrypoint = self._entrypoint(item, path, entrypoints)
         limit = item.get("rate_limit")

@@ -396,7 +396,7 @@ class ByKind(Shape):
 
     @property
     def what(self) -> str:  # type: ignore[override]
-        return ", or ".join(shape.what for shape in self._options())
+        return ", or ".join(dict.fromkeys(shape.what for shape in self._options()))
 
     def _check(self, value: t.Any, path: Path, context: Context) -> bool:
         if isinstance(value, dict) and self.mapping is not None:
@@ -405,6 +405,8 @@ class ByKind(Shape):
             return self.listed.check(value, path, context)
         if isinstance(value, bool) and self.boolean is not None:
             return self.boolean.check(value, path, context)
+        if isinstance(self.other, Choice) and not isinstance(value, float) and value not in self.other.words:
+            return context.error(path, value, f"must be {self.what}")
         return self.other.check(value, path, context)
 
     def schema(self) -> Schema:

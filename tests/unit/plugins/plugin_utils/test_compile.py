@@ -32,7 +32,9 @@ def inventory(**groups: str) -> dict[str, object]:
 
 ALFRED = inventory(bastion="bastion1", edge="edge1", core="core1", ui="ui1", data="data1", monitor="monitor1")
 LAPTOP = inventory(core="laptop", ui="laptop", data="laptop", monitor="laptop")
-TIERS = inventory(app="app1 app2", jobs="jobs1", cache="cache1", db="db1 db2", pay="pay1", ledger="ledger1", turn="turn1", bastion="bastion1", edge="edge1 edge2")
+TIERS = inventory(
+    app="app1 app2", jobs="jobs1", cache="cache1", db="db1 db2", pay="pay1", ledger="ledger1", turn="turn1", bastion="bastion1", edge="edge1 edge2"
+)
 KUBERNETES = inventory(k8s_nodes="node1 node2", data="data1", jobs="jobs1")
 FRAGMENTED = inventory(db="db1", vm="vm1 vm2", edge="edge1")
 
@@ -174,7 +176,12 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
     text = (MAPS / "broken" / "unknown_key.yml").read_text(encoding="utf-8")
     text = text.replace("port: 8080", "port: 80800").replace("rate_limit: calm", "rate_limit: clam").replace("to: office", "to: ofice")
     _port_map, problems = compile_map([{"path": "m.yml", "text": text}], None)
-    assert [problem.origin.path for problem in problems.errors] == ["services.api.port", "services.db.protokol", "routes.api.rate_limit", "firewall.egress[0].to"]
+    assert [problem.origin.path for problem in problems.errors] == [
+        "services.api.port",
+        "services.db.protokol",
+        "routes.api.rate_limit",
+        "firewall.egress[0].to",
+    ]
 
 
 def test_a_broken_service_is_left_out_and_stays_known() -> None:

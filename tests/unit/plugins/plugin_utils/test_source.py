@@ -48,7 +48,10 @@ def test_values_are_plain_and_know_their_line() -> None:
         ("port_map:\n  - a\n", "m.yml:2: port_map: must be a mapping"),
         ("port_map: {}\n---\nport_map: {}\n", "m.yml:3: port_map: a second YAML document begins here: one file holds one map"),
         ("port_map:\n  a: *x\n", "m.yml:2: port_map: no valid YAML: found undefined alias 'x', column 6"),
-        ("port_map:\n\ta: b\n", "m.yml:2: port_map: no valid YAML: while scanning for the next token found character '\\t' that cannot start any token, column 1"),
+        (
+            "port_map:\n\ta: b\n",
+            "m.yml:2: port_map: no valid YAML: while scanning for the next token found character '\\t' that cannot start any token, column 1",
+        ),
         ("port_map:\n  a: b\x07\n", "m.yml:2: port_map: has a control character (U+0007)"),
         ("port_map: {" + "a: {" * 3000, "m.yml: port_map: is nested too deeply"),
     ],
@@ -115,7 +118,9 @@ def test_a_name_twice_says_where_the_first_one_is() -> None:
 
 
 def test_anchors_and_merges_work_as_yaml_says() -> None:
-    source = good("port_map:\n  one: &one {x: 1, y: 1}\n  two: &two {y: 2, z: 2}\n  both:\n    <<: [*one, *two]\n    x: 9\n  again: *two\n  twice: {<<: *two}\n")
+    source = good(
+        "port_map:\n  one: &one {x: 1, y: 1}\n  two: &two {y: 2, z: 2}\n  both:\n    <<: [*one, *two]\n    x: 9\n  again: *two\n  twice: {<<: *two}\n"
+    )
     assert source.data["both"] == {"x": 9, "y": 1, "z": 2}, "what the mapping says itself wins, then the first of the list"
     assert source.data["again"] == source.data["twice"] == {"y": 2, "z": 2}
     assert source.origin(("both", "z")).line == 3, "a merged value stands where it is written"
