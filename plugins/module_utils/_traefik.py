@@ -1,0 +1,230 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the ingress part of a plan to Traefik's static and dynamic configuration: pure, and only keys that we own.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
+
+Traefik drops unknown keys at the root of a file silently and refuses a whole directory for one bad nested key, so nothing of a
+user's is passed through. Every file goes through Go's template engine first: `{{` is refused everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+Data = dict[str, t.Any]
+
+# Our own entrypoints beside the map's; a name in a map has no dot.
+API_ENTRYPOINT = "portmap.api"
+METRICS_ENTRYPOINT = "portmap.metrics"
+RESOLVER = "acme"
+INTERNAL_API = "api@internal"
+IPV6_CLIENT = 64  # bits of an IPv6 address that make one client
+
+# What Traefik compares passwords with; $5$, $6$ and plain text it takes without a word and then answers 401 for ever.
+HASHES = re.compile(
+    r"\$2[abxy]\$[0-3][0-9]\$[./A-Za-z0-9]{53}"  # bcrypt
+    r"|\$apr1\$[^$:]{1,8}\$[./A-Za-z0-9]{22}"  # Apache's MD5
+    r"|\$1\$[^$:]{1,8}\$[./A-Za-z0-9]{22}"  # crypt's MD5
+    r"|\{SHA\}[+/A-Za-z0-9]{27}="
+)
+SCHEMES = {"http": "http", "websocket": "http", "https": "https", "grpc": "h2c"}
+
+
+class TraefikError(ValueError):
+    """The configuration can't be rendered: which option, which value, why."""
+
+
+def pruned(value: t.Any) -> t.Any:
+    """Without empty mappings and lists, which Traefik takes for errors; `tls: {}` is kept by writing KEEP."""
+    if isinstance(value, dict):
+        inner = {key: pruned(item) for key, item in value.items()}
+        return {key: {} if item is KEEP else item for key, item in inner.items() if item not in ({}, [], None)}
+    if isinstance(value, list):
+        return [pruned(item) for item in value]
+    return value
+
+
+class _Keep:
+    """Stands for an empty mapping that means something."""
+
+
+KEEP = _Keep()
+
+
+def render_static(ingress: Data, tls: Data, directory: str, access_log: bool = False, log_level: str = "INFO") -> Data:
+    """The static configuration: whatever of it changes needs a restart.
+
+    directory: the one that Traefik watches for dynamic configuration.
+    """
+    entrypoints = {name: _entrypoint(entrypoint) for name, entrypoint in ingress["entrypoints"].items()}
+    static: Data = {
+        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+        "log": {"level": log_level},
+        "accessLog": KEEP if access_log else None,
+        "providers": {"file": {"directory": directory, "watch": True}},
+        "certificatesResolvers": _resolvers(ingress, tls),
+    }
+    if ingress["api"]:
+        entrypoints[API_ENTRYPOINT] = {"address": _address(ingress["api"])}
+        static["api"] = {"dashboard": True, "insecure": False}
+    if ingress["metrics"]:
+        entrypoints[METRICS_ENTRYPOINT] = {"address": _address(ingress["metrics"])}
+        static["metrics"] = {"prometheus": {"entryPoint": METRICS_ENTRYPOINT}}
+    return t.cast(Data, pruned({**static, "entryPoints": entrypoints}))
+
+
+def _address(place: Data) -> str:
+    address = f"[{place['address']}]" if ":" in place["address"] else place["address"]
+    return f"{address}:{place['port']}"
+
+
+def _entrypoint(entrypoint: Data) -> Data:
+    front = entrypoint["proxies_in_front"]
+    rendered: Data = {"address": f":{entrypoint['port']}"}
+    target = entrypoint["redirect_to"]
+    if target and not _ends_tls_in_front(entrypoint):
+        # By port and not by name: a name would put the entrypoint's own port into Location even where it is not the public one.
+        rendered["http"] = {"redirections": {"entryPoint": {"to": f":{target['port']}", "scheme": "https", "permanent": True}}}
+    if front:
+        rendered["forwardedHeaders"] = {"trustedIPs": front["trusted"]}
+        if front["proxy_protocol"]:
+            rendered["proxyProtocol"] = {"trustedIPs": front["trusted"]}
+    return rendered
+
+
+def _ends_tls_in_front(entrypoint: Data) -> bool:
+    """Where a load balancer ends TLS, all requests come by http, and a redirect of the whole entrypoint would never end."""
+    front = entrypoint["proxies_in_front"]
+    return bool(front and front["terminates_tls"])
+
+
+def _resolvers(ingress: Data, tls: Data) -> Data:
+    acme = tls.get("acme")
+    if not acme:
+        return {}
+    challenge: Data
+    if acme["challenge"] == "dns":
+        if not acme["dns_provider"]:
+            raise TraefikError("tls.acme.dns_provider: the dns challenge needs one")
+        challenge = {"dnsChallenge": {"provider": acme["dns_provider"]}}
+    elif acme["challenge"] == "tls":
+        challenge = {"tlsChallenge": KEEP}
+    else:
+        plain = [name for name, entrypoint in ingress["entrypoints"].items() if not entrypoint["tls"] and entrypoint["port"] == 80]
+        if not plain:
+            raise TraefikError("tls.acme.challenge: the http challenge needs an entrypoint on port 80 without tls")
+        challenge = {"httpChallenge": {"entryPoint": plain[0]}}
+    return {RESOLVER: {"acme": {"email": acme["email"], "storage": acme["storage"], "caServer": acme["ca_server"], **challenge}}}
+
+
+def render_dynamic(ingress: Data, tls: Data, users: t.Mapping[str, t.Any]) -> Data:
+    """The dynamic configuration, which a running Traefik takes up by itself.
+
+    users: {list: [{name, hash}]}. Raises TraefikError for a list that is not there, or a hash that Traefik would never accept.
+    """
+    routers: Data = {}
+    services: Data = {}
+    middlewares: Data = {}
+    for name, route in ingress["routes"].items():
+        entrypoint = ingress["entrypoints"].get(route["entrypoint"])
+        if entrypoint is None:
+            raise TraefikError(f"ingress.routes.{name}.entrypoint: there is no entrypoint {route['entrypoint']!r}")
+        chain = _guards(name, route, ingress, entrypoint, users, middlewares)
+        if not route["dashboard"]:
+            services[name] = {"loadBalancer": {"servers": _servers(name, route)}}
+        for suffix, router in _routers(name, route, middlewares):
+            router = {"entryPoints": [route["entrypoint"]], **router, "middlewares": [*chain, *router.get("middlewares", [])]}
+            routers[name + suffix] = {**router, "tls": _router_tls(route, tls)}
+            for other, redirecting in ingress["entrypoints"].items():
+                leads_here = (redirecting["redirect_to"] or {}).get("entrypoint") == route["entrypoint"]
+                if leads_here and _ends_tls_in_front(redirecting):
+                    middlewares["to-https"] = {"redirectScheme": {"scheme": "https", "permanent": True}}
+                    routers[f"{name}{suffix}-{other}"] = {**router, "entryPoints": [other], "middlewares": ["to-https", *router["middlewares"]]}
+    if ingress["api"]:
+        routers[API_ENTRYPOINT] = {"entryPoints": [API_ENTRYPOINT], "rule": "PathPrefix(`/api`)", "service": INTERNAL_API}
+    return t.cast(Data, pruned({"http": {"routers": routers, "services": services, "middlewares": middlewares}, "tls": _tls(tls)}))
+
+
+def _routers(name: str, route: Data, middlewares: Data) -> t.Iterator[tuple[str, Data]]:
+    host = f"Host(`{route['host']}`)"
+    if not route["dashboard"]:
+        path = "" if route["path"] == "/" else f" && PathPrefix(`{route['path']}`)"
+        yield "", {"rule": host + path, "service": name}
+        return
+    middlewares[f"{name}-home"] = {"redirectRegex": {"regex": "^(https?://[^/]+)/.*$", "replacement": "${1}/dashboard/"}}
+    yield "", {"rule": f"{host} && (PathPrefix(`/api`) || PathPrefix(`/dashboard/`))", "service": INTERNAL_API}
+    yield "-home", {"rule": host, "service": INTERNAL_API, "middlewares": [f"{name}-home"]}
+
+
+def _router_tls(route: Data, tls: Data) -> t.Any:
+    if not route["tls"]:
+        return None
+    return {"certResolver": RESOLVER} if tls.get("acme") else KEEP
+
+
+def _guards(name: str, route: Data, ingress: Data, entrypoint: Data, users: t.Mapping[str, t.Any], middlewares: Data) -> list[str]:
+    """The middlewares that keep people out of a route, in their order; each is put into middlewares."""
+    front = entrypoint["proxies_in_front"]
+    # Traefik takes the client's address out of X-Forwarded-For only if told how deep to look, trusted or not.
+    depth = {"depth": front["depth"]} if front and not front["proxy_protocol"] else {}
+    chain = []
+    if route["allow"]:
+        chain.append(f"allow-{name}")
+        middlewares[chain[-1]] = {"ipAllowList": {"sourceRange": route["allow"], "ipStrategy": depth}}
+    if route["rate_limit"]:
+        limit = ingress["rate_limits"].get(route["rate_limit"])
+        if limit is None:
+            raise TraefikError(f"ingress.routes.{name}.rate_limit: there is no rate limit {route['rate_limit']!r}")
+        chain.append(f"limit-{route['rate_limit']}" + (f"-depth{front['depth']}" if depth else ""))
+        strategy = {**depth, "ipv6Subnet": IPV6_CLIENT}
+        middlewares[chain[-1]] = {
+            "rateLimit": {"average": limit["average"], "burst": limit["burst"], "period": "1s", "sourceCriterion": {"ipStrategy": strategy}}
+        }
+    if route["auth"]:
+        chain.append(f"auth-{route['auth']}")
+        middlewares[chain[-1]] = {"basicAuth": {"users": _users(name, route["auth"], users), "removeHeader": True}}
+    return chain
+
+
+def _users(route: str, listed: str, users: t.Mapping[str, t.Any]) -> list[str]:
+    if not users.get(listed):
+        raise TraefikError(f"users: route {route} needs the list {listed!r}, which is missing or empty: nobody could get in")
+    lines = []
+    for index, user in enumerate(users[listed]):
+        path = f"users.{listed}[{index}]"
+        name, hashed = (user.get("name"), user.get("hash")) if isinstance(user, dict) else (None, None)
+        if not isinstance(name, str) or not name or ":" in name:
+            raise TraefikError(f"{path}.name: must be a name without a colon")
+        if not isinstance(hashed, str) or HASHES.fullmatch(hashed) is None:
+            raise TraefikError(f"{path}.hash: of user {name}: Traefik takes bcrypt, apr1, MD5-crypt and {{SHA}}, and would refuse this one silently")
+        lines.append(f"{name}:{hashed}")
+    return lines
+
+
+def _servers(name: str, route: Data) -> list[Data]:
+    if not route["backends"]:
+        raise TraefikError(f"ingress.routes.{name}.backends: must not be empty")
+    scheme = SCHEMES.get(route["protocol"])
+    if scheme is None:
+        raise TraefikError(f"ingress.routes.{name}.protocol: {route['protocol']!r} must be one of {', '.join(SCHEMES)}")
+    return [{"url": f"{scheme}://{_address(backend)}"} for backend in route["backends"]]
+
+
+def _tls(tls: Data) -> Data:
+    pairs = [{"certFile": one["cert_file"], "keyFile": one["key_file"]} for one in tls.get("certificates") or []]
+    default = {"default": {"defaultCertificate": pairs[0]}} if pairs else {}
+    return {"certificates": pairs, "stores": default, "options": {"default": {"minVersion": "VersionTLS12"}}}
+
+
+def masked(dynamic: Data) -> Data:
+    """The dynamic configuration without password hashes, to show."""
+    shown: Data = {}
+    for key, value in dynamic.items():
+        if key == "basicAuth":
+            shown[key] = {**value, "users": [user.split(":", 1)[0] + ":(hidden)" for user in value["users"]]}
+        else:
+            shown[key] = masked(value) if isinstance(value, dict) else value
+    return shown

@@ -1,0 +1,54 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plain data as YAML text, for hosts that have Python's standard library and nothing else.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_READ_OTHERWISE = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"}  # YAML 1.1
+
+
+def dump(data: t.Mapping[str, t.Any]) -> str:
+    """A mapping as block YAML. Texts are written as JSON strings, which every YAML reader takes as they are.
+
+    Takes dict, list, str, int, bool and nothing else; raises TypeError.
+    """
+    return "".join(f"{line}\n" for line in _lines(data, 0))
+
+
+def _lines(value: t.Any, depth: int) -> t.Iterator[str]:
+    pad = "  " * depth
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _entry(f"{pad}{_key(key)}:", item, depth)
+    else:
+        for item in value:
+            yield from _entry(f"{pad}-", item, depth)
+
+
+def _entry(head: str, item: t.Any, depth: int) -> t.Iterator[str]:
+    if isinstance(item, (dict, list)) and item:
+        yield head
+        yield from _lines(item, depth + 1)
+    else:
+        yield f"{head} {_scalar(item)}"
+
+
+def _key(key: t.Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a key must be text: {key!r}")
+    return key if _PLAIN_KEY.fullmatch(key) and key.lower() not in _READ_OTHERWISE else json.dumps(key)
+
+
+def _scalar(value: t.Any) -> str:
+    if isinstance(value, (bool, int, str)) or value in ({}, []):
+        return json.dumps(value)
+    raise TypeError(f"can't be written as YAML: {value!r}")
