@@ -216,9 +216,9 @@ class _Merger:
         for way in RULES:
             names = self._rule_names(way)
             for _step, changed, place in _entries(firewall.get(way), ("firewall", way), (*there, "firewall", way)) or ():
-                name = changed.get("name") if isinstance(changed, dict) else None
-                if isinstance(name, str) and name not in names:
-                    self._adds(source, place, name, names)
+                rule_name = changed.get("name") if isinstance(changed, dict) else None
+                if isinstance(rule_name, str) and rule_name not in names:
+                    self._adds(source, place, rule_name, names)
 
     def _adds(self, source: Source, place: Path, name: str, known: t.Iterable[str]) -> None:
         near = did_you_mean(name, known)

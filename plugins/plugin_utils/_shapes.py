@@ -165,7 +165,7 @@ class Text(Shape):
         if not isinstance(value, str):
             return context.error(path, value, f"must be {self.what}{_quote(value)}")
         if value in self.reserved:
-            return context.error(path, value, f"must be {self.what}; {value} has a meaning of its own and is not possible here")
+            return context.error(path, value, f"must be {self.what}; {value} is not possible here")
         return self.pattern.fullmatch(value) is not None or context.error(path, value, f"must be {self.what}")
 
     def schema(self) -> Schema:

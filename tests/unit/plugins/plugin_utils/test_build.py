@@ -56,7 +56,7 @@ def port(keys: str, more: str = "") -> Port:
         ("port: 1, transport: [tcp, udp], protocol: dns", "dns", ("tcp", "udp")),
         ("port: 1, protocol: mysql", "mysql", ("tcp",)),
     ],
-)  # fmt: skip
+)
 def test_protocol_and_transport_have_their_defaults(keys: str, protocol: str, transports: tuple[str, ...]) -> None:
     found = port(keys)
     assert (found.protocol, found.transports) == (protocol, transports)
@@ -65,8 +65,11 @@ def test_protocol_and_transport_have_their_defaults(keys: str, protocol: str, tr
 def test_a_port_called_metrics_is_scraped_over_http() -> None:
     found = good("services: {s: {port: 1, hosts: h, ports: {metrics: 2, other: {port: 3, metrics: true}, not: {port: 4, metrics: false}}}}").services["s"]
     assert {name: (one.metrics, one.protocol) for name, one in found.ports.items()} == {
-        "": (False, "tcp"), "metrics": (True, "http"), "other": (True, "http"), "not": (False, "tcp"),
-    }  # fmt: skip
+        "": (False, "tcp"),
+        "metrics": (True, "http"),
+        "other": (True, "http"),
+        "not": (False, "tcp"),
+    }
 
 
 @pytest.mark.parametrize("protocol", ["http", "https", "grpc", "websocket", "postgresql", "redis", "ssh", "tls", "tcp"])
@@ -104,7 +107,7 @@ def test_another_protocol_is_none(protocol: str) -> None:
         ("deny", "from: namespace", ("namespace",), True),
         ("allow", "from: [self, s, self]", ("self", "s"), True),
     ],
-)  # fmt: skip
+)
 def test_who_calls(firewall: str, callers: str, expected: tuple[str, ...], stated: bool) -> None:
     found = port(f"port: 1, {callers}", f"firewall: {{ingress: [], egress: [], internal: {{same_namespace: {firewall}}}}}")
     assert (found.callers, found.callers_stated) == (expected, stated)
@@ -139,8 +142,12 @@ def test_a_default_of_the_wrong_shape_leaves_out_who_needs_it() -> None:
 def test_network_members() -> None:
     found = good("networks: {a: [10.0.0.0/8, 192.0.2.1/32, '2001:DB8::0001', b, {hosts: [x, y]}], b: anywhere, c: {hosts: all}}").networks
     assert [(one.cidr, one.network, one.hosts) for one in found["a"].members] == [
-        ("10.0.0.0/8", None, ()), ("192.0.2.1", None, ()), ("2001:db8::1", None, ()), (None, "b", ()), (None, None, ("x", "y")),
-    ]  # fmt: skip
+        ("10.0.0.0/8", None, ()),
+        ("192.0.2.1", None, ()),
+        ("2001:db8::1", None, ()),
+        (None, "b", ()),
+        (None, None, ("x", "y")),
+    ]
     assert found["b"].members[0].network == "anywhere" and "anywhere" in found
     assert str(found["a"].members[4].origin) == "m.yml:3 networks.a[4]"
 
@@ -159,7 +166,7 @@ def test_anywhere_may_be_restated_as_it_is() -> None:
         ("{a: [b, b], b: 10.0.0.1}", []),
         ("{a: b}", ["networks.a: there is no network of that name (inventory hosts become one by {hosts: …} under networks)"]),
     ],
-)  # fmt: skip
+)
 def test_loops_of_networks(networks: str, expected: list[str]) -> None:
     assert errors(f"networks: {networks}") == expected
 
@@ -213,28 +220,49 @@ def test_several_hosts_are_several_routes() -> None:
     ("old", "new", "expected"),
     [
         (", redirect_to: websecure", "", ["routes.api: say which `entrypoint`: web, websecure, other"]),
-        ("other: {port: 8443, tls: true}", "other: {port: 8443, redirect_to: other2}, other2: {port: 1, tls: true}",
-         ["routes.api: say which `entrypoint`: websecure, other2"]),
-        ("entrypoints: {web: {port: 80, redirect_to: websecure}, websecure: {port: 443, tls: true}, other: {port: 8443, tls: true}}", "",
-         ["routes.api: needs an entrypoint, and there is none"]),
-        ("entrypoints: {web: {port: 80, redirect_to: websecure}", "entrypoints: {web: {port: 0, redirect_to: websecure}",
-         ["entrypoints.web.port: must be a whole number from 1 to 65535"]),
-        ("websecure: {port: 443, tls: true}", "websecure: {port: 443, tls: true, redirect_to: other}",
-         ["routes.api: say which `entrypoint`: websecure, other"]),
-        ("tls: true}, other: {port: 8443, tls: true}", "tls: true, redirect_to: other}, other: {port: 8443, tls: true, redirect_to: websecure}",
-         ["entrypoints.other.redirect_to: redirects in a circle: other > websecure > other", "routes.api: say which `entrypoint`: websecure, other"]),
-        ("service: api}", "service: api, from: none-such}",
-         ["routes.api.from: there is no network of that name (inventory hosts become one by {hosts: …} under networks)"]),
+        (
+            "other: {port: 8443, tls: true}",
+            "other: {port: 8443, redirect_to: other2}, other2: {port: 1, tls: true}",
+            ["routes.api: say which `entrypoint`: websecure, other2"],
+        ),
+        (
+            "entrypoints: {web: {port: 80, redirect_to: websecure}, websecure: {port: 443, tls: true}, other: {port: 8443, tls: true}}",
+            "",
+            ["routes.api: needs an entrypoint, and there is none"],
+        ),
+        (
+            "entrypoints: {web: {port: 80, redirect_to: websecure}",
+            "entrypoints: {web: {port: 0, redirect_to: websecure}",
+            ["entrypoints.web.port: must be a whole number from 1 to 65535"],
+        ),
+        (
+            "websecure: {port: 443, tls: true}",
+            "websecure: {port: 443, tls: true, redirect_to: other}",
+            ["routes.api: say which `entrypoint`: websecure, other"],
+        ),
+        (
+            "tls: true}, other: {port: 8443, tls: true}",
+            "tls: true, redirect_to: other}, other: {port: 8443, tls: true, redirect_to: websecure}",
+            ["entrypoints.other.redirect_to: redirects in a circle: other > websecure > other", "routes.api: say which `entrypoint`: websecure, other"],
+        ),
+        (
+            "service: api}",
+            "service: api, from: none-such}",
+            ["routes.api.from: there is no network of that name (inventory hosts become one by {hosts: …} under networks)"],
+        ),
         ("service: api}", "service: api.admim}", ["routes.api.service: service api has no port admim, did you mean 'admin'?"]),
         ("service: api}", "service: api.x}", ["routes.api.service: service api has no port x (there: admin)"]),
         ("service: api}", "service: proxy.x}", ["routes.api.service: service proxy has no port x"]),
         ("host: api", "host: " + "a" * 63, []),
         ("domain: example.net", "domain: " + ".".join(["a" * 49] * 5), []),
-        ("domain: example.net", "domain: " + ".".join(["a" * 49] * 5) + ".ab",
-         ["routes.api.host: is too long a name with domain " + ".".join(["a" * 49] * 5) + ".ab"]),
+        (
+            "domain: example.net",
+            "domain: " + ".".join(["a" * 49] * 5) + ".ab",
+            ["routes.api.host: is too long a name with domain " + ".".join(["a" * 49] * 5) + ".ab"],
+        ),
         ("domain: example.net", "domain: Example.net", ["domain: must be a DNS name in lower case"]),
     ],
-)  # fmt: skip
+)
 def test_routes_and_entrypoints(old: str, new: str, expected: list[str]) -> None:
     assert PROXIED.count(old) == 1
     assert errors(PROXIED.replace(old, new)) == expected
@@ -298,19 +326,32 @@ def test_a_port_of_every_host_is_not_opened_to_everybody(network: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("service: [api, api.admin, api]", "service: worker", ["firewall.ingress[1].service: has no port on its host (`port: none`), so there is nothing to open"]),
+        (
+            "service: [api, api.admin, api]",
+            "service: worker",
+            ["firewall.ingress[1].service: has no port on its host (`port: none`), so there is nothing to open"],
+        ),
         ("service: [api, api.admin, api]", "service: [api, apo]", ["firewall.ingress[1].service[1]: there is no service of that name, did you mean 'api'?"]),
-        ("from: [n, n]", "from: [n, api]",
-         ["firewall.ingress[1].from[1]: is a service, and this names networks: which service may call another is said by the other's own `from`"]),
-        ("egress: []", "egress: []\n  ping: m",
-         ["firewall.ping: there is no network of that name (inventory hosts become one by {hosts: …} under networks)"]),
-        ("egress: []", "egress: []\n  internal: {scrape: {from: apy}}", ["firewall.internal.scrape.from: there is no service of that name, did you mean 'api'?"]),
-        ("egress: []", "egress: [{name: a, port: 1, to: n}, {name: a, port: 2, to: n}]",
-         ["firewall.egress[1].name: a rule of that name is there already: m.yml:11 firewall.egress[0]"]),
+        (
+            "from: [n, n]",
+            "from: [n, api]",
+            ["firewall.ingress[1].from[1]: is a service, and this names networks: which service may call another is said by the other's own `from`"],
+        ),
+        ("egress: []", "egress: []\n  ping: m", ["firewall.ping: there is no network of that name (inventory hosts become one by {hosts: …} under networks)"]),
+        (
+            "egress: []",
+            "egress: []\n  internal: {scrape: {from: apy}}",
+            ["firewall.internal.scrape.from: there is no service of that name, did you mean 'api'?"],
+        ),
+        (
+            "egress: []",
+            "egress: [{name: a, port: 1, to: n}, {name: a, port: 2, to: n}]",
+            ["firewall.egress[1].name: a rule of that name is there already: m.yml:11 firewall.egress[0]"],
+        ),
         ("egress: []", "egress: [{name: one, port: 1, to: n}]", []),
         ("egress: []", "egress: [{name: a, port: 1, to: anywhere}]", []),
     ],
-)  # fmt: skip
+)
 def test_what_rules_refer_to(old: str, new: str, expected: list[str]) -> None:
     assert RULED.count(old) == 1
     assert errors(RULED.replace(old, new)) == expected
@@ -341,7 +382,10 @@ def test_what_refers_to_a_service_that_is_off_falls_away_with_a_notice() -> None
     assert list(port_map.services) == ["proxy"] and port_map.routes == {} and port_map.services["proxy"].ports[""].callers == ()
     assert port_map.firewall is not None
     assert port_map.firewall.ingress == () and port_map.firewall.egress == () and port_map.firewall.scrape is None
-    assert {problem.origin.path: problem.rule for problem in problems.notices} == dict.fromkeys(("services.proxy.from", "routes.api.service", "firewall.ingress[0].service[0]", "firewall.ingress[0].service[1]", "firewall.internal.scrape.from"), "service api is not enabled: this falls away")  # fmt: skip
+    assert {problem.origin.path: problem.rule for problem in problems.notices} == dict.fromkeys(
+        ("services.proxy.from", "routes.api.service", "firewall.ingress[0].service[0]", "firewall.ingress[0].service[1]", "firewall.internal.scrape.from"),
+        "service api is not enabled: this falls away",
+    )
 
 
 def test_what_refers_to_an_entrypoint_that_is_off_falls_away_with_a_notice() -> None:
@@ -379,7 +423,7 @@ def test_routes_that_are_off_are_absent() -> None:
         ("hosts: none", ["services.s.hosts: a service outside the inventory needs an `address`"]),
         ("hosts: none, address: [192.0.2.1, 192.0.2.1]", []),
     ],
-)  # fmt: skip
+)
 def test_where_a_service_runs(keys: str, expected: list[str]) -> None:
     found = errors(f"hosts: everywhere\nnetworks: {{nodes: 10.0.0.0/8}}\nclusters: {{k: {{addresses: nodes}}}}\nservices: {{s: {{port: 1, {keys}}}}}")
     assert [text.replace(", did you mean 'k'?", "") for text in found] == [text.replace(", did you mean 'k'?", "") for text in expected]

@@ -87,11 +87,25 @@ def test_the_shipped_map_says_what_the_guide_says() -> None:
     assert shipped is not None
     ports = {name: service.ports[""].span.lo for name, service in shipped.services.items() if service.ports[""].span is not None}
     assert {name: port for name, port in ports.items() if name not in ("sshd", "proxy", "node-exporter")} == {
-        "alfred-core": 8080, "model-registry": 8081, "model-router": 8082, "slack-adapter": 8083, "slack-mcp-gateway": 8084,
-        "agent-orchestrator": 8085, "social-intel": 8086, "ui-chat": 8501, "mission-control": 3000, "mission-control-simplified": 3001,
-        "db-postgres": 5432, "db-storage": 5433, "db-auth": 5434, "redis": 6379, "prometheus": 9090, "grafana": 3000,
-        "db-exporter": 9187, "redis-exporter": 9121,
-    }  # fmt: skip
+        "alfred-core": 8080,
+        "model-registry": 8081,
+        "model-router": 8082,
+        "slack-adapter": 8083,
+        "slack-mcp-gateway": 8084,
+        "agent-orchestrator": 8085,
+        "social-intel": 8086,
+        "ui-chat": 8501,
+        "mission-control": 3000,
+        "mission-control-simplified": 3001,
+        "db-postgres": 5432,
+        "db-storage": 5433,
+        "db-auth": 5434,
+        "redis": 6379,
+        "prometheus": 9090,
+        "grafana": 3000,
+        "db-exporter": 9187,
+        "redis-exporter": 9121,
+    }
     assert {route.host for route in shipped.routes.values()} == {
         f"{name}.alfred.example.com" for name in ("api", "chat", "mission", "grafana", "prometheus", "traefik")
     }

@@ -81,8 +81,13 @@ def test_namespace_and_domain_have_their_defaults() -> None:
         "namespace: crm\ndomain: crm.example\nservices: {crm: {port: 91, protocol: http}}\nroutes: {crm: {host: www, service: crm}}",
     )
     assert {name: service.namespace for name, service in found.services.items()} == {
-        "api": "changed", "lone": None, "proxy": None, "sshd": None, "web": "shop", "crm": "crm",
-    }  # fmt: skip
+        "api": "changed",
+        "lone": None,
+        "proxy": None,
+        "sshd": None,
+        "web": "shop",
+        "crm": "crm",
+    }
     assert {name: route.host for name, route in found.routes.items()} == {"api": "api.e.example.net", "web": "www.e.example.net", "crm": "www.crm.example"}
     assert found.domain == "e.example.net"
 
@@ -268,7 +273,12 @@ def test_a_fragments_services_stay_in_its_namespace() -> None:
     assert found == "d/0.yml:5: services.web.namespace = 'base': a fragment's services are in its own namespace, shop, or in none"
 
 
-ROUTED = "ingress: traefik\ndomain: example.net\nservices: {proxy: {port: 8880, hosts: edge}, api: {port: 80, protocol: http, hosts: a}}\nentrypoints: {s: {port: 443, tls: true}}"
+ROUTED = """
+ingress: traefik
+domain: example.net
+services: {proxy: {port: 8880, hosts: edge}, api: {port: 80, protocol: http, hosts: a}}
+entrypoints: {s: {port: 443, tls: true}}
+"""
 
 
 def test_a_fragments_routes_lead_to_its_own_services() -> None:

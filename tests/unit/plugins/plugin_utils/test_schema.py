@@ -101,19 +101,70 @@ def agree(data: t.Any, top: Struct, validator: t.Any) -> None:
 CHARACTERS = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]).filter(lambda char: not yaml.reader.Reader.NON_PRINTABLE.search(char))
 WORDS = st.sampled_from(
     [
-        "none", "any", "all", "self", "namespace", "loopback", "anywhere", "allow", "deny", "tcp", "udp", "http", "traefik", "api", "api.metrics",
-        "a_b", "A", "-a", "a-", "a" * 63, "a" * 64, "example.com", "a..b", "1.2.3.4", "10.0.0.0/8", "10.0.0.1/8", "::/0", "::ffff:1.2.3.4", "fe80::1%e",
-        "/", "/health", "health", "/{{", "{{ x }}", "a\n", "\n", "a\tb", " ", "", "8080", "80-90", "90-80", "0-1", "1-65536", "08-09", "db*", "web:db",
+        "none",
+        "any",
+        "all",
+        "self",
+        "namespace",
+        "loopback",
+        "anywhere",
+        "allow",
+        "deny",
+        "tcp",
+        "udp",
+        "http",
+        "traefik",
+        "api",
+        "api.metrics",
+        "a_b",
+        "A",
+        "-a",
+        "a-",
+        "a" * 63,
+        "a" * 64,
+        "example.com",
+        "a..b",
+        "1.2.3.4",
+        "10.0.0.0/8",
+        "10.0.0.1/8",
+        "::/0",
+        "::ffff:1.2.3.4",
+        "fe80::1%e",
+        "/",
+        "/health",
+        "health",
+        "/{{",
+        "{{ x }}",
+        "a\n",
+        "\n",
+        "a\tb",
+        " ",
+        "",
+        "8080",
+        "80-90",
+        "90-80",
+        "0-1",
+        "1-65536",
+        "08-09",
+        "db*",
+        "web:db",
     ]
-)  # fmt: skip
+)
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-2, 70000), st.sampled_from([0, 1, 2, 22, 65535, 65536, 10**30]), st.sampled_from([80.0, 1.0, 1.5, -0.5]), WORDS,
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 70000),
+    st.sampled_from([0, 1, 2, 22, 65535, 65536, 10**30]),
+    st.sampled_from([80.0, 1.0, 1.5, -0.5]),
+    WORDS,
     st.text(CHARACTERS, max_size=8),
-)  # fmt: skip
+)
 KEYS = st.one_of(WORDS, st.sampled_from([*spec.MAIN.keys, *spec.SERVICE.keys, *spec.ROUTE.keys, *spec.INGRESS_RULE.keys, *spec.FIREWALL.keys, "to"]))
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(KEYS, st.text(CHARACTERS, max_size=4)), inner, max_size=3)), max_leaves=5
-)  # fmt: skip
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(KEYS, st.text(CHARACTERS, max_size=4)), inner, max_size=3)),
+    max_leaves=5,
+)
 
 
 def places(data: t.Any, path: tuple[t.Any, ...] = ()) -> list[tuple[t.Any, ...]]:

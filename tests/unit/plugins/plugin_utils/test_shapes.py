@@ -31,13 +31,31 @@ def service(keys: str) -> list[str]:
 @pytest.mark.parametrize(
     "keys",
     [
-        "port: 1", "port: 65535", "port: 80-90", 'port: "80-90"', "port: none", "port: 80, transport: udp", "port: 80, transport: [tcp, udp]",
-        "port: 80, protocol: mysql", "port: 80, health: /-/healthy", "port: 80, description: 'ünïcode: yes'", "port: 80, from: none", "port: 80, from: [namespace, self, a-b]",
-        "port: 80, hosts: [core, Web_1.example.com]", "port: 80, hosts: all", "port: 80, hosts: none, address: '2001:db8::1'", "port: 80, address: [192.0.2.1, 192.0.2.2]",
-        "port: 80, namespace: none", "port: 80, bind: any", "port: 80, bind: loopback", "port: 80, bind: inner_net", "port: 80, ports: {metrics: 9090, a: {port: 1-2, from: self}}",
-        "port: 80, metrics: yes", "port: none, container_port: 3000",
+        "port: 1",
+        "port: 65535",
+        "port: 80-90",
+        'port: "80-90"',
+        "port: none",
+        "port: 80, transport: udp",
+        "port: 80, transport: [tcp, udp]",
+        "port: 80, protocol: mysql",
+        "port: 80, health: /-/healthy",
+        "port: 80, description: 'ünïcode: yes'",
+        "port: 80, from: none",
+        "port: 80, from: [namespace, self, a-b]",
+        "port: 80, hosts: [core, Web_1.example.com]",
+        "port: 80, hosts: all",
+        "port: 80, hosts: none, address: '2001:db8::1'",
+        "port: 80, address: [192.0.2.1, 192.0.2.2]",
+        "port: 80, namespace: none",
+        "port: 80, bind: any",
+        "port: 80, bind: loopback",
+        "port: 80, bind: inner_net",
+        "port: 80, ports: {metrics: 9090, a: {port: 1-2, from: self}}",
+        "port: 80, metrics: yes",
+        "port: none, container_port: 3000",
     ],
-)  # fmt: skip
+)
 def test_accepted_services(keys: str) -> None:
     assert service(keys) == []
 
@@ -65,7 +83,7 @@ def test_accepted_services(keys: str) -> None:
         ("port: 80, description: ' '", "services.api.description: must be one line of text"),
         ("port: 80, from: [none]", "services.api.from[0]: none stands alone, without a list"),
         ("port: 80, from: []", "services.api.from: is empty: write none"),
-        ("port: 80, from: all", "services.api.from: must be a service, namespace or self; all has a meaning of its own and is not possible here"),
+        ("port: 80, from: all", "services.api.from: must be a service, namespace or self; all is not possible here"),
         ("port: 80, from: no", "services.api.from: must be a service, namespace or self (YAML reads this as a boolean: quote it)"),
         ("port: 80, hosts: 'core:edge:!a'", "services.api.hosts: must be the exact name of an inventory group or host, or all (no patterns)"),
         ("port: 80, hosts: [core, none]", "services.api.hosts[1]: none stands alone, without a list"),
@@ -80,7 +98,7 @@ def test_accepted_services(keys: str) -> None:
         ("port: 80, bind: 10.0.0.1", "services.api.bind: must be any, loopback or the name of a network"),
         (
             "port: 80, namespace: self",
-            "services.api.namespace: must be a DNS label: lower case letters, digits and dashes; self has a meaning of its own and is not possible here",
+            "services.api.namespace: must be a DNS label: lower case letters, digits and dashes; self is not possible here",
         ),
         ("port: 80, ports: {A: 1}", "services.api.ports.A: the name must be a DNS label: lower case letters, digits and dashes"),
         ("port: 80, ports: {any: 1}", "services.api.ports.any: the name any has a meaning of its own: choose another"),
@@ -114,9 +132,14 @@ def test_refused_services(keys: str, error: str) -> None:
         ("firewall: {ingress: [{name: a, from: b, port: 1, to: c}], egress: []}", "firewall.ingress[0].to: an ingress rule has `from`, no `to`"),
         ("firewall: {ingress: [{name: a, from: b, service: c, transport: udp}], egress: []}", "firewall.ingress[0].transport: is not possible beside service"),
         ("firewall: {ingress: [], egress: [{name: a, port: 1, to: b, from: c}]}", "firewall.egress[0].from: an egress rule has `to`, no `from`"),
-        ("firewall: {ingress: [], egress: [{name: a, port: 1, to: 192.0.2.1}]}", "firewall.egress[0].to: must be the name of a network (addresses get a name under networks)"),
-        ("firewall: {ingress: [{name: a, from: none, port: 1}], egress: []}",
-         "firewall.ingress[0].from: must be the name of a network (addresses get a name under networks); none has a meaning of its own and is not possible here"),
+        (
+            "firewall: {ingress: [], egress: [{name: a, port: 1, to: 192.0.2.1}]}",
+            "firewall.egress[0].to: must be the name of a network (addresses get a name under networks)",
+        ),
+        (
+            "firewall: {ingress: [{name: a, from: none, port: 1}], egress: []}",
+            "firewall.ingress[0].from: must be the name of a network (addresses get a name under networks); none is not possible here",
+        ),
         ("firewall: {ingress: [], egress: [], internal: {same_namespace: true}}", "firewall.internal.same_namespace: must be allow or deny"),
         ("rate_limits: {a: {average: 0}}", "rate_limits.a.average: must be a whole number of at least 1"),
         ("rate_limits: {a: {average: '5'}}", "rate_limits.a.average: must be a whole number of at least 1: write it without quotes"),
@@ -129,8 +152,10 @@ def test_refused_services(keys: str, error: str) -> None:
         ("routes: {a: {host: 203.0.113.1, service: b}}", "routes.a.host: must be a DNS name in lower case"),
         ("routes: {a: {host: a, service: b, path: api}}", "routes.a.path: must be a path that begins with /"),
         ("networks: {all: [10.0.0.0/8]}", "networks.all: the name all has a meaning of its own: choose another"),
-        ("networks: {a: {hosts: none}}",
-         "networks.a.hosts: must be the exact name of an inventory group or host, or all (no patterns); none has a meaning of its own and is not possible here"),
+        (
+            "networks: {a: {hosts: none}}",
+            "networks.a.hosts: must be the exact name of an inventory group or host, or all (no patterns); none is not possible here",
+        ),
         ("networks: {a: 10.0.0.0/255.0.0.0}", "networks.a: write the prefix as a number: 10.0.0.0/8"),
         ("networks: {a: 10.0.0.300}", "networks.a: is no IPv4 or IPv6 address or CIDR"),
         ("networks: {a: '::ffff:0:0/96'}", "networks.a: is an IPv4 address in IPv6 clothes (v4-mapped): write the IPv4 address"),
@@ -140,10 +165,14 @@ def test_refused_services(keys: str, error: str) -> None:
         ("environments: {a: {firewall: {egress: [{enabled: false}]}}}", "environments.a.firewall.egress[0].name: is required"),
         ("environments: {a: {networks: {b: {}}}}", "environments.a.networks.b.hosts: is required"),
         ("environments: {a: {services: {b: {port: 0}}}}", "environments.a.services.b.port: must be a port from 1 to 65535 or a range lo-hi, or none"),
-        ("nonsense: 1", "nonsense: unknown key; known here: version, domain, namespace, hosts, bind, container, ingress, networks, clusters, services, entrypoints, rate_limits, routes, firewall, environments"),
+        (
+            "nonsense: 1",
+            "nonsense: unknown key; known here: version, domain, namespace, hosts, bind, container, ingress, networks, clusters, services,"
+            " entrypoints, rate_limits, routes, firewall, environments",
+        ),
         ("service: {}", "service: unknown key, did you mean 'services'?"),
     ],
-)  # fmt: skip
+)
 def test_refused_maps(text: str, error: str) -> None:
     assert errors(text) == [error]
 
@@ -171,7 +200,7 @@ def test_accepted_maps(text: str) -> None:
     ("text", "error"),
     [
         ("services: {}", "namespace: is required: a fragment names its namespace"),
-        ("namespace: none", "namespace: must be a DNS label: lower case letters, digits and dashes; none has a meaning of its own and is not possible here"),
+        ("namespace: none", "namespace: must be a DNS label: lower case letters, digits and dashes; none is not possible here"),
         ("namespace: a\nnetworks: {b: 10.0.0.0/8}", "networks: belongs in the main file, not in a fragment"),
         ("namespace: a\nentrypoints: {b: {port: 1}}", "entrypoints: belongs in the main file, not in a fragment"),
         ("namespace: a\nfirewall: none", "firewall: belongs in the main file, not in a fragment"),
