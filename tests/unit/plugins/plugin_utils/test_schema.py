@@ -244,6 +244,23 @@ def test_ranges_and_whole_floats_are_beyond_the_schema() -> None:
         assert MAIN.is_valid(data)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"domain": "example.com\n"},
+        {"services": {"a\n": {"port": 1}}},
+        {"services": {"a": {"port": "80-90\n"}}},
+        {"services": {"a": {"port": 1, "description": "x\n"}}},
+        {"services": {"a": {"port": 1, "health": "/x\n"}}},
+        {"networks": {"a": "10.0.0.1\n"}},
+        {"networks": {"a": "{{ x }}"}},
+    ],
+)
+def test_a_line_feed_at_the_end_or_a_template_is_refused_by_both(data: t.Any) -> None:
+    assert verdict({"port_map": {"version": 1, **data}}, spec.MAIN) == (True, set())
+    assert not MAIN.is_valid({"port_map": {"version": 1, **data}})
+
+
 def test_the_verdict_is_not_always_the_same() -> None:
     """Guards the property tests: among plain changes there are accepted and refused ones."""
     base = read("one_vm.yml")

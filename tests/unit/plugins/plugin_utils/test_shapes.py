@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import textwrap
 
+import jsonschema
 import pytest
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils import _spec as spec
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Problems
+from ansible_collections.alfred.portmap.plugins.plugin_utils._schema import schema
 from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import Context, Struct
 from ansible_collections.alfred.portmap.plugins.plugin_utils._source import load
 
+VALIDATORS = {True: jsonschema.Draft7Validator(schema()), False: jsonschema.Draft7Validator(schema(spec.FRAGMENT))}
+
 
 def errors(text: str, top: Struct = spec.MAIN) -> list[str]:
-    """path: rule of every error of a map; `text` is what stands below `version: 1`."""
+    """path: rule of every error of a map; `text` is what stands below `version: 1`. The schema has to agree."""
     problems = Problems()
     source = load({"path": "m.yml", "text": "port_map:\n  version: 1\n" + textwrap.indent(textwrap.dedent(text), "  ")}, problems)
     assert source is not None
-    top.check(source.data, (), Context(source, problems))
+    context = Context(source, problems)
+    top.check(source.data, (), context)
+    if context.visible or not context.beyond:
+        assert VALIDATORS[top is spec.MAIN].is_valid({"port_map": source.data}) != context.visible
     return [f"{problem.origin.path}: {problem.rule}" for problem in problems.errors]
 
 
