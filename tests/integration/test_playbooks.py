@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,36 @@ def test_the_guides_own_clash_shows_on_the_laptop(clone: pathlib.Path, tmp_path:
     assert "mission-control" in report and "grafana" in report and "3000/tcp" in report
     prod = run("ansible-playbook", "playbooks/validate.yml", "-i", "inventories/prod", "-e", f"port_map_file={unsettled}", cwd=clone)
     assert prod.returncode == 0, "two hosts in production: no clash there\n" + prod.stdout + prod.stderr
+
+
+BROKEN = sorted((ROOT / "tests" / "maps" / "broken").glob("*.yml"))[::3]  # every third: tests/unit refuses all of them, this shows how it looks
+
+
+def expectation(path: pathlib.Path) -> tuple[str, str, str]:
+    """(line, path in the map, rule) of the one error that a broken map says it has."""
+    match = re.search(r"^# expect: (\d+) (\S+): (.*)$", path.read_text(), re.MULTILINE)
+    assert match, f"{path} does not say what is to be expected"
+    return match.group(1), match.group(2), match.group(3)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda path: path.stem)
+def test_a_broken_map_is_refused_with_path_and_reason(clone: pathlib.Path, broken: pathlib.Path) -> None:
+    line, path, rule = expectation(broken)
+    done = run("ansible-playbook", "playbooks/validate.yml", "-i", str(ROOT / "tests/maps/broken.hosts.ini"), "-e", f"port_map_file={broken}", cwd=clone)
+    report = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert f"{broken.name}:{line}: {path}" in report and rule in report, report
+    assert "Traceback" not in report
+    assert "1 problem(s) in the port map" in report, "one mistake is one error"
+
+
+def test_a_broken_map_touches_no_host(clone: pathlib.Path) -> None:
+    broken = ROOT / "tests/maps/broken/port_65536.yml"
+    done = run("ansible-playbook", "site.yml", "-i", "inventories/prod", "-e", f"port_map_file={broken}", cwd=clone)
+    assert done.returncode != 0
+    assert "UNREACHABLE" not in done.stdout and "unreachable=0" in done.stdout
+    assert "alfred.portmap.firewall" not in done.stdout, "no task of a host is even begun"
+    assert "must be a port from 1 to 65535" in done.stdout + done.stderr
 
 
 def test_a_limit_changes_who_is_shown_not_what_is_planned(clone: pathlib.Path) -> None:
