@@ -173,7 +173,9 @@ def _ask_http(question: Question) -> tuple[str, str]:
             sock = _context(wanted.verify).wrap_socket(sock, server_hostname=wanted.host or question.target)
         connection = http.client.HTTPConnection(question.target, question.port, timeout=question.timeout)
         connection.sock = sock
-        connection.request("GET", wanted.path, headers={"Host": wanted.host or _bracketed(question), "User-Agent": "alfred.portmap probe", "Connection": "close"})
+        connection.request(
+            "GET", wanted.path, headers={"Host": wanted.host or _bracketed(question), "User-Agent": "alfred.portmap probe", "Connection": "close"}
+        )
         response = connection.getresponse()
         body = response.read(MAX_BODY) if wanted.body else b""
     except (socket.timeout, TimeoutError):

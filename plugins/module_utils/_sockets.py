@@ -192,7 +192,7 @@ def _interface_name(index: int) -> str:
 def holders(proc: str = "/proc") -> dict[int, Owner]:
     """Socket inode to the process that holds it, in one pass over all open files. The lowest pid counts: workers inherit."""
     found: dict[int, Owner] = {}
-    for pid in sorted((int(name) for name in os.listdir(proc) if name.isdigit())):
+    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
         owner = None
         try:
             entries = os.listdir(f"{proc}/{pid}/fd")

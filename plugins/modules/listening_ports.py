@@ -177,6 +177,7 @@ listeners:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.alfred.portmap.plugins.module_utils._listeners import Expected, Ignored, compare, is_loopback
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Span
 from ansible_collections.alfred.portmap.plugins.module_utils._sockets import SocketsError, ephemeral_ports, listener_data, listeners

@@ -85,6 +85,7 @@ listeners:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.alfred.portmap.plugins.module_utils._sockets import SocketsError, listener_data, listeners
 
 

@@ -187,6 +187,7 @@ import ipaddress
 import re
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.alfred.portmap.plugins.module_utils._probe import EXPECTATIONS, KINDS, Answer, Http, Question, ask_all
 
 STATUS = re.compile(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")

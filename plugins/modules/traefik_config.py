@@ -160,6 +160,7 @@ import tempfile
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik import TraefikError, masked, render_dynamic, render_static
 from ansible_collections.alfred.portmap.plugins.module_utils._yaml import dump
 

@@ -24,7 +24,8 @@ POLICIES = 60
 PACKETS = 120  # for each policy
 SEED = 20261124
 
-RECORDER = """
+RECORDER = (
+    """
 table inet recorder {
 	set seen {
 		type inet_service
@@ -67,10 +68,17 @@ table inet recorder {
 		jump note
 	}
 }
-""".replace("PUBLISHED4", PUBLISHED4).replace("PUBLISHED6", PUBLISHED6).replace("BOX1_4", BOX1_4).replace("BOX1_6", BOX1_6)
+""".replace("PUBLISHED4", PUBLISHED4)
+    .replace("PUBLISHED6", PUBLISHED6)
+    .replace("BOX1_4", BOX1_4)
+    .replace("BOX1_6", BOX1_6)
+)
 
 # A small world, so that random rules and random packets often meet.
-PEERS = {4: [f"203.0.113.{last}" for last in range(64, 80)] + ["198.51.100.7", "198.51.100.130"], 6: [f"2001:db8:1::{last:x}" for last in range(64, 80)] + ["2001:db8:9::7"]}
+PEERS = {
+    4: [f"203.0.113.{last}" for last in range(64, 80)] + ["198.51.100.7", "198.51.100.130"],
+    6: [f"2001:db8:1::{last:x}" for last in range(64, 80)] + ["2001:db8:9::7"],
+}
 CIDRS = ["203.0.113.64/28", "203.0.113.64/30", "203.0.113.72/29", "203.0.113.65", "203.0.113.79", "198.51.100.0/25", "198.51.100.0/24"]
 CIDRS += ["2001:db8:1::40/124", "2001:db8:1::48/125", "2001:db8:1::41", "2001:db8:9::/64", f"{BOX1_4}", f"{BOX1_6}", f"{GUEST4}", "192.0.2.0/24"]
 PORTS = range(1, 41)
@@ -89,7 +97,12 @@ def random_policy(chance: random.Random) -> dict[str, t.Any]:
             for _port in range(chance.randint(1, 3)):
                 low = chance.choice(PORTS)
                 ports.append(str(low) if chance.random() < 0.6 else f"{low}-{low + chance.randint(1, 12)}")
-            rule = {"name": f"rule {index}", "transport": chance.choice(["tcp", "udp"]), "ports": ports, "networks": chance.sample(sorted(networks), chance.randint(1, 2))}
+            rule = {
+                "name": f"rule {index}",
+                "transport": chance.choice(["tcp", "udp"]),
+                "ports": ports,
+                "networks": chance.sample(sorted(networks), chance.randint(1, 2)),
+            }
             found.append({**rule, "containers": chance.random() < 0.3} if way == "ingress" else rule)
         return found
 
@@ -128,7 +141,9 @@ def random_case(chance: random.Random, sport: int, containers: bool) -> tuple[st
         ]
     )
     sent = {"source": source, "destination": destination, "protocol": transport, "sport": sport, "dport": dport}
-    seen = Packet(hook, source, box1 if host_port else destination, transport, seen_port, arrives=arrives, leaves=leaves, published=host_port, source_port=sport)
+    seen = Packet(
+        hook, source, box1 if host_port else destination, transport, seen_port, arrives=arrives, leaves=leaves, published=host_port, source_port=sport
+    )
     return sender, sent, seen
 
 
@@ -173,7 +188,8 @@ def play(world: Lab, seed: int) -> tuple[int, int]:
         kernel = "accepts" if sport in through else "drops"
         said = "accept" if verdict.accept else "drop"
         assert verdict.accept == (sport in through), (
-            f"seed {seed}: the kernel {kernel}, decide() says {said} ({verdict.reason})\n{sender} sends {sent}\nthe host sees {seen}\npolicy {json.dumps(data, indent=1)}"
+            f"seed {seed}: the kernel {kernel}, decide() says {said} ({verdict.reason})\n{sender} sends {sent}\n"
+            f"the host sees {seen}\npolicy {json.dumps(data, indent=1)}"
         )
     return len(cases), len(through)
 

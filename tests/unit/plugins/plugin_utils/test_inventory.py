@@ -81,7 +81,9 @@ def test_wrong_host_variables_are_named(entry: dict[str, t.Any], path: str) -> N
 
 def test_a_name_that_is_group_and_host_means_the_group() -> None:
     problems = Problems()
-    stock = from_data({"hosts": {"core": {"addresses": []}, "core1": {"addresses": []}, "off": {"addresses": [], "managed": False}}, "groups": {"core": ["core1"]}}, problems)
+    stock = from_data(
+        {"hosts": {"core": {"addresses": []}, "core1": {"addresses": []}, "off": {"addresses": [], "managed": False}}, "groups": {"core": ["core1"]}}, problems
+    )
     assert stock.find("core") == ("core1",)
     assert stock.find("all") == ("core", "core1")
     assert stock.find("nowhere") is None
