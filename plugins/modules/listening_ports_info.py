@@ -23,6 +23,7 @@ attributes:
     support: N/A
     details: Nothing is changed.
   platform:
+    support: full
     platforms: linux
   idempotent:
     support: full

@@ -27,6 +27,7 @@ attributes:
     support: full
     details: Password hashes are hidden.
   platform:
+    support: full
     platforms: linux
   idempotent:
     support: full

@@ -413,7 +413,8 @@ class ByKind(Shape):
         return {"anyOf": [shape.schema() for shape in self._options()]}
 
     def partial(self) -> Shape:
-        return ByKind(*(shape.partial() if shape is not None else None for shape in (self.other, self.mapping, self.listed, self.boolean)))  # type: ignore[arg-type]
+        mapping, listed, boolean = (shape and shape.partial() for shape in (self.mapping, self.listed, self.boolean))
+        return ByKind(self.other.partial(), mapping, listed, boolean)
 
 
 def _unquote(value: t.Any, *words: str) -> str:

@@ -101,7 +101,7 @@ def test_the_guides_own_clash_shows_on_the_laptop(clone: pathlib.Path, tmp_path:
     assert prod.returncode == 0, "two hosts in production: no clash there\n" + prod.stdout + prod.stderr
 
 
-BROKEN = sorted((ROOT / "tests" / "maps" / "broken").glob("*.yml"))[::3]  # every third: tests/unit refuses all of them, this shows how it looks
+BROKEN = sorted((ROOT / "tests" / "maps" / "broken").iterdir())[::3]  # every third: tests/unit refuses all of them, this shows how it looks
 
 
 def expectation(path: pathlib.Path) -> tuple[str, str, str]:

@@ -27,46 +27,46 @@ SEED = 20261124
 RECORDER = (
     """
 table inet recorder {
-	set seen {
-		type inet_service
-		flags dynamic
-		size 65535
-	}
-	counter arrived {
-	}
-	chain early_input {
-		type filter hook input priority filter - 50; policy accept;
-		meta l4proto { tcp, udp } counter name arrived
-	}
-	chain early_output {
-		type filter hook output priority filter - 50; policy accept;
-		meta l4proto { tcp, udp } counter name arrived
-	}
-	chain early_forward {
-		type filter hook forward priority filter - 50; policy accept;
-		meta l4proto { tcp, udp } counter name arrived
-	}
-	chain note {
-		meta l4proto { tcp, udp } add @seen { th sport }
-		meta l4proto { tcp, udp } drop
-	}
-	chain prerouting {
-		type nat hook prerouting priority dstnat; policy accept;
-		ip daddr PUBLISHED4 meta l4proto { tcp, udp } dnat ip to BOX1_4:80
-		ip6 daddr PUBLISHED6 meta l4proto { tcp, udp } dnat ip6 to [BOX1_6]:80
-	}
-	chain input {
-		type filter hook input priority filter + 20; policy accept;
-		jump note
-	}
-	chain output {
-		type filter hook output priority filter + 20; policy accept;
-		jump note
-	}
-	chain forward {
-		type filter hook forward priority filter + 20; policy accept;
-		jump note
-	}
+    set seen {
+        type inet_service
+        flags dynamic
+        size 65535
+    }
+    counter arrived {
+    }
+    chain early_input {
+        type filter hook input priority filter - 50; policy accept;
+        meta l4proto { tcp, udp } counter name arrived
+    }
+    chain early_output {
+        type filter hook output priority filter - 50; policy accept;
+        meta l4proto { tcp, udp } counter name arrived
+    }
+    chain early_forward {
+        type filter hook forward priority filter - 50; policy accept;
+        meta l4proto { tcp, udp } counter name arrived
+    }
+    chain note {
+        meta l4proto { tcp, udp } add @seen { th sport }
+        meta l4proto { tcp, udp } drop
+    }
+    chain prerouting {
+        type nat hook prerouting priority dstnat; policy accept;
+        ip daddr PUBLISHED4 meta l4proto { tcp, udp } dnat ip to BOX1_4:80
+        ip6 daddr PUBLISHED6 meta l4proto { tcp, udp } dnat ip6 to [BOX1_6]:80
+    }
+    chain input {
+        type filter hook input priority filter + 20; policy accept;
+        jump note
+    }
+    chain output {
+        type filter hook output priority filter + 20; policy accept;
+        jump note
+    }
+    chain forward {
+        type filter hook forward priority filter + 20; policy accept;
+        jump note
+    }
 }
 """.replace("PUBLISHED4", PUBLISHED4)
     .replace("PUBLISHED6", PUBLISHED6)
