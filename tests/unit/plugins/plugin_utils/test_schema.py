@@ -177,7 +177,7 @@ def places(data: t.Any, path: tuple[t.Any, ...] = ()) -> list[tuple[t.Any, ...]]
 def mutated(draw: t.Callable[..., t.Any], data: t.Any) -> t.Any:
     """The data with one to three changes: a value replaced, dropped, added, renamed, or copied to another place."""
     data = copy.deepcopy(data)
-    for dummy in range(draw(st.integers(1, 3))):
+    for _change in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(places(data["port_map"])))
         if not path:
             data["port_map"][draw(KEYS)] = draw(VALUES)
