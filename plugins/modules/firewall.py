@@ -224,11 +224,18 @@ reasons:
   elements: str
   sample: ["the table inet portmap was changed by hand"]
 drift:
-  description: Lines of the table that somebody else took out (C(-)) or put in (C(+)) since it was applied.
+  description: What somebody else changed in the table since it was applied.
   returned: success
-  type: list
-  elements: str
-  sample: ["+\t\ttcp dport 5432 accept"]
+  type: dict
+  contains:
+    found:
+      description: Whether anything was.
+      type: bool
+    lines:
+      description: The lines that were taken out (C(-)) or put in (C(+)).
+      type: list
+      elements: str
+      sample: ["+\t\ttcp dport 5432 accept"]
 conflicts:
   description: What else on this host may drop packets that the policy allows. Each is a warning too.
   returned: success and O(state=present)
