@@ -16,6 +16,7 @@ Verdicts:
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import os
@@ -23,6 +24,7 @@ import re
 import socket
 import ssl
 import struct
+import threading
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +33,7 @@ from dataclasses import dataclass, field
 OPEN, REFUSED, FILTERED, UNREACHABLE, WRONG = "open", "refused", "filtered", "unreachable", "wrong answer"
 KINDS = ("tcp", "udp", "dns", "http")
 EXPECTATIONS = ("open", "blocked")
+LATE = "no answer to the request in time"
 MAX_BODY = 1 << 16  # bytes of a body that are looked at
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES}
@@ -165,32 +168,60 @@ def _ask_dns(question: Question) -> tuple[str, str]:
 
 
 def _ask_http(question: Question) -> tuple[str, str]:
-    wanted = question.http
     sock = _connect(question)
-    deadline = time.monotonic() + question.timeout
+    with _cut_off(sock, question.timeout) as late:
+        try:
+            answer = _get(question, sock)
+            return (WRONG, LATE) if late.is_set() else _judge(question.http, *answer)
+        except (socket.timeout, TimeoutError):
+            return WRONG, LATE
+        except (OSError, http.client.HTTPException) as error:
+            return WRONG, LATE if late.is_set() else _what_broke(error)
+
+
+def _get(question: Question, sock: socket.socket) -> tuple[int, str, bytes]:
+    """Send the request: (status, header Location, the body's first part if the question is about it). Closes the socket."""
+    wanted = question.http
     try:
         if wanted.scheme == "https":
             sock = _context(wanted.verify).wrap_socket(sock, server_hostname=wanted.host or question.target)
         connection = http.client.HTTPConnection(question.target, question.port, timeout=question.timeout)
         connection.sock = sock
-        connection.request(
-            "GET", wanted.path, headers={"Host": wanted.host or _bracketed(question), "User-Agent": "alfred.portmap probe", "Connection": "close"}
-        )
+        headers = {"Host": wanted.host or _bracketed(question), "User-Agent": "alfred.portmap probe", "Connection": "close"}
+        connection.request("GET", wanted.path, headers=headers)
         response = connection.getresponse()
-        body = response.read(MAX_BODY) if wanted.body else b""
-    except (socket.timeout, TimeoutError):
-        return WRONG, "no answer to the request in time"
-    except ssl.SSLError as error:
-        return WRONG, f"TLS: {error.reason or error}"
-    except http.client.HTTPException as error:
-        return WRONG, f"no HTTP: {type(error).__name__}"
-    except OSError as error:
-        return WRONG, f"the connection broke: {error.strerror or error}"
+        return response.status, response.getheader("Location") or "", response.read(MAX_BODY) if wanted.body else b""
     finally:
         sock.close()
-    if time.monotonic() > deadline + question.timeout:
-        return WRONG, "the answer dripped in too slowly"
-    return _judge(wanted, response.status, response.getheader("Location") or "", body)
+
+
+@contextlib.contextmanager
+def _cut_off(sock: socket.socket, seconds: float) -> t.Iterator[threading.Event]:
+    """Break a connection that takes longer, and say so: a socket's own timeout begins anew with every byte that drips in."""
+    twin = sock.dup()  # TLS takes the socket itself away
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with contextlib.suppress(OSError):  # it ended by itself in this very moment
+            twin.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+        twin.close()
+
+
+def _what_broke(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.reason or error}"
+    if isinstance(error, OSError) and not isinstance(error, http.client.HTTPException):
+        return f"the connection broke: {error.strerror or error}"
+    return f"no HTTP: {type(error).__name__}"
 
 
 def _bracketed(question: Question) -> str:

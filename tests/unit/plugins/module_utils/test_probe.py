@@ -1,0 +1,319 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Questions to real servers on loopback. Silence (filtered) needs a policy: tests/kernel/test_probe_verdicts.py."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import ssl
+import subprocess
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.alfred.portmap.plugins.module_utils import _probe
+from ansible_collections.alfred.portmap.plugins.module_utils._probe import Answer, Http, Question, ask, ask_all, authority
+
+LOOPBACK = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+Talk = t.Callable[[socket.socket], None]
+
+
+@contextlib.contextmanager
+def server(talk: Talk | None = None, address: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> t.Iterator[int]:
+    """A TCP server that has each client talked to by a thread of its own; without `talk` it only accepts. Gives its port."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.create_server((address, 0), family=family)
+    ended = threading.Event()
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _peer = listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=answer, args=(client,), daemon=True).start()
+
+    def answer(client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            if context is not None:
+                client = context.wrap_socket(client, server_side=True)
+            if talk is not None:
+                talk(client)
+            else:
+                ended.wait()
+        client.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        ended.set()
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+        listening.close()
+
+
+@contextlib.contextmanager
+def datagrams(reply: t.Callable[[bytes], bytes | None], address: str = "127.0.0.1") -> t.Iterator[int]:
+    """A UDP server that answers each datagram, or does not."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind((address, 0))
+        udp.settimeout(0.05)
+        ended = threading.Event()
+
+        def serve() -> None:
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    question, peer = udp.recvfrom(4096)
+                    answer = reply(question)
+                    if answer is not None:
+                        udp.sendto(answer, peer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield udp.getsockname()[1]
+        finally:
+            ended.set()
+            thread.join(10)
+
+
+def says(answer: bytes, heard: list[bytes] | None = None) -> Talk:
+    """Hear a request out, then send these bytes."""
+
+    def talk(client: socket.socket) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += client.recv(4096)
+        if heard is not None:
+            heard.append(request)
+        client.sendall(answer)
+
+    return talk
+
+
+def http(status: str = "200 OK", body: bytes = b"all is well", **headers: str) -> bytes:
+    """A whole answer of a web server."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *(f"{key}: {value}" for key, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def unused() -> int:
+    """A port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@LOOPBACK
+def test_a_port_that_is_listened_on_is_open(address: str) -> None:
+    with server(address=address) as port:
+        answer = ask(Question("ssh", address, port))
+    assert (answer.verdict, answer.good, answer.detail) == ("open", True, "")
+
+
+@LOOPBACK
+@pytest.mark.parametrize("kind", ["tcp", "udp", "dns", "http"])
+def test_a_port_that_nobody_listens_on_refuses(address: str, kind: str) -> None:
+    answer = ask(Question("nobody", address, unused(), kind=kind))
+    assert (answer.verdict, answer.good) == ("refused", False)
+
+
+def test_a_refusal_is_no_proof_that_a_port_is_blocked() -> None:
+    """The packet got through every policy: whoever starts a server there tomorrow is reached."""
+    answer = ask(Question("nobody", "127.0.0.1", unused(), expect="blocked"))
+    assert not answer.good
+    assert answer.text.endswith("is refused, expected blocked")
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        (errno.ECONNREFUSED, "refused"),
+        (errno.EPERM, "filtered"),  # our own policy would not send it
+        (errno.ETIMEDOUT, "filtered"),
+        (errno.EHOSTUNREACH, "unreachable"),
+        (errno.ENETUNREACH, "unreachable"),
+        (errno.EADDRNOTAVAIL, "unreachable"),
+        (errno.EMFILE, "wrong answer"),  # says something of us and nothing of the target
+    ],
+)
+def test_what_each_error_means(monkeypatch: pytest.MonkeyPatch, code: int, verdict: str) -> None:
+    def fail(*_arguments: t.Any, **_options: t.Any) -> None:
+        raise OSError(code, "as the kernel says")
+
+    monkeypatch.setattr(_probe.socket, "create_connection", fail)
+    assert ask(Question("any", "192.0.2.1", 1)).verdict == verdict
+
+
+def test_the_source_address_is_kept() -> None:
+    heard: list[str] = []
+    with server(lambda client: heard.append(client.getpeername()[0])) as port:
+        assert ask(Question("tcp", "127.0.0.1", port, source="127.0.0.9")).good
+        assert ask(Question("http", "127.0.0.1", port, kind="http", source="127.0.0.9")).verdict == "wrong answer"
+    assert heard == ["127.0.0.9"] * 2
+
+
+# http
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answer", "verdict", "detail"),
+    [
+        (Http(), http(), "open", "status 200"),
+        (Http(), http("302 Found", Location="/login"), "open", "status 302"),
+        (Http(), http("404 Not Found"), "wrong answer", "status 404"),
+        (Http(), http("500 Oops"), "wrong answer", "status 500"),
+        (Http(status=((401, 401),)), http("401 Unauthorized"), "open", "status 401"),
+        (Http(status=((401, 401),)), http(), "wrong answer", "status 200"),
+        (Http(status=((200, 403), (405, 499))), http("404 Not Found"), "wrong answer", "status 404"),
+        (Http(status=((301, 301),), location="https://a/x"), http("301 Moved", Location="https://a/x"), "open", "status 301"),
+        (Http(status=((301, 301),), location="https://a/"), http("301 Moved", Location="https://a/x"), "wrong answer", "status 301, Location https://a/x"),
+        (Http(status=((301, 301),), location="https://a/"), http("301 Moved"), "wrong answer", "status 301, Location missing"),
+        (Http(body="is w.ll"), http(), "open", "status 200"),
+        (Http(body="sick"), http(), "wrong answer", "status 200, but its body does not match sick"),
+        (Http(), b"SSH-2.0-OpenSSH_9.2\r\n", "wrong answer", "no HTTP: BadStatusLine"),
+        (Http(), b"", "wrong answer", "no HTTP: RemoteDisconnected"),
+        (Http(body="x"), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "wrong answer", "no HTTP: IncompleteRead"),
+    ],
+)
+def test_web_servers_are_judged(wanted: Http, answer: bytes, verdict: str, detail: str) -> None:
+    with server(says(answer)) as port:
+        found = ask(Question("web", "127.0.0.1", port, kind="http", http=wanted))
+    assert (found.verdict, found.detail) == (verdict, detail)
+
+
+@LOOPBACK
+def test_the_request_says_whom_it_wants(address: str) -> None:
+    heard: list[bytes] = []
+    with server(says(http(), heard), address) as port:
+        assert ask(Question("named", address, port, kind="http", http=Http(host="api.example.com", path="/health?x=1"))).good
+        assert ask(Question("bare", address, port, kind="http")).good
+    named, bare = (request.decode().split("\r\n") for request in heard)
+    bracketed = f"[{address}]" if ":" in address else address
+    assert named[0] == "GET /health?x=1 HTTP/1.1" and [line for line in named if line.startswith("Host:")] == ["Host: api.example.com"]
+    assert bare[0] == "GET / HTTP/1.1" and [line for line in bare if line.startswith("Host:")] == [f"Host: {bracketed}:{port}"]
+
+
+def mute(_client: socket.socket) -> None:
+    threading.Event().wait(30)
+
+
+def drip(client: socket.socket) -> None:
+    """A byte now and then, for ever: no single wait is long."""
+    client.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while True:
+        client.sendall(b"x")
+        threading.Event().wait(0.02)
+
+
+def drip_a_body(client: socket.socket) -> None:
+    client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        client.sendall(b"x")
+        threading.Event().wait(0.02)
+
+
+@pytest.mark.parametrize("talk", [mute, drip, drip_a_body])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_who_answers_too_slowly_is_cut_off(talk: Talk, scheme: str, certificate: ssl.SSLContext) -> None:
+    with server(talk, context=certificate if scheme == "https" else None) as port:
+        answer = ask(Question("slow", "127.0.0.1", port, kind="http", timeout=0.5, http=Http(scheme=scheme, body="never")))
+    assert (answer.verdict, answer.detail) == ("wrong answer", "no answer to the request in time")
+    assert answer.latency < 10, "nothing ever cut it off"
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A server's context, with a certificate that nobody signed."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = str(folder / "key"), str(folder / "cert")
+    options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    subprocess.run(["openssl", "req", *options, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(cert), Path(key))
+    return context
+
+
+def test_tls_names_the_host_it_wants(certificate: ssl.SSLContext) -> None:
+    names: list[str | None] = []
+    certificate.sni_callback = lambda _socket, name, _context: names.append(name)
+    with server(says(http()), context=certificate) as port:
+        assert ask(Question("web", "127.0.0.1", port, kind="http", http=Http(scheme="https", host="api.example.com"))).good
+    assert names == ["api.example.com"]
+
+
+def test_a_certificate_is_checked_only_if_asked(certificate: ssl.SSLContext) -> None:
+    with server(says(http()), context=certificate) as port:
+        answer = ask(Question("web", "127.0.0.1", port, kind="http", http=Http(scheme="https", host="localhost", verify=True)))
+    assert (answer.verdict, answer.detail) == ("wrong answer", "TLS: CERTIFICATE_VERIFY_FAILED")
+
+
+def test_tls_where_there_is_none() -> None:
+    with server(says(http("400 Bad Request"))) as port:
+        answer = ask(Question("web", "127.0.0.1", port, kind="http", timeout=0.5, http=Http(scheme="https")))
+    assert answer.verdict == "wrong answer"
+
+
+# datagrams
+
+
+def dns_reply(query: bytes) -> bytes:
+    """The query's own number and question, with the bit that says answer."""
+    return query[:2] + bytes([query[2] | 0x80]) + query[3:]
+
+
+@LOOPBACK
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        (dns_reply, "open"),
+        (lambda _query: None, "filtered"),
+        (lambda query: query, "wrong answer"),  # an echo is no answer
+        (lambda query: b"\0\0" + dns_reply(query)[2:], "wrong answer"),  # somebody else's
+        (lambda _query: b"no", "wrong answer"),
+    ],
+)
+def test_name_servers(address: str, reply: t.Callable[[bytes], bytes | None], verdict: str) -> None:
+    with datagrams(reply, address) as port:
+        assert ask(Question("dns", address, port, kind="dns", timeout=0.3)).verdict == verdict
+
+
+def test_a_datagram_that_is_answered() -> None:
+    with datagrams(lambda _question: b"here") as port:
+        assert ask(Question("any", "127.0.0.1", port, kind="udp")).verdict == "open"
+
+
+# many
+
+
+def test_answers_come_in_the_order_of_the_questions() -> None:
+    with server() as port:
+        closed = unused()
+        questions = [Question(str(number), "127.0.0.1", port if number % 3 else closed) for number in range(500)]
+        answers = ask_all(questions, concurrency=64)
+    assert [answer.question for answer in answers] == questions
+    assert [answer.verdict for answer in answers] == ["open" if number % 3 else "refused" for number in range(500)]
+    assert ask_all([]) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        (Question("a", "192.0.2.1", 53, kind="dns"), "192.0.2.1:53/udp"),
+        (Question("a", "2001:db8::1", 22), "[2001:db8::1]:22/tcp"),
+        (Question("a", "2001:db8::1", 443, kind="http", http=Http("https", "/x", "a.example")), "https://a.example:443/x at 2001:db8::1"),
+        (Question("a", "2001:db8::1", 80, kind="http"), "http://[2001:db8::1]:80/ at 2001:db8::1"),
+    ],
+)
+def test_where_a_question_goes(question: Question, text: str) -> None:
+    assert authority(question) == text
+    assert Answer(question, "filtered", "x", 0.1).text == f"a: {text} is filtered (x), expected open"
