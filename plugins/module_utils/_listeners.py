@@ -114,12 +114,17 @@ def _harmless(listener: Listener, ephemeral: Span) -> bool:
 
 
 def owner_text(listener: Listener) -> str:
-    """Whose a listener is, for people."""
+    """Whose a listener is, for people; "" if that is not known."""
     owner = listener.owner
     if owner is None:
-        return "owner unknown"
+        return ""
     unit = f", {owner.unit}" if owner.unit else ""
     return f"{owner.process} (pid {owner.pid}{unit})"
+
+
+def _who(listener: Listener) -> str:
+    owner = owner_text(listener)
+    return f"it is {owner}" if owner else "no process is seen to hold it"
 
 
 def _finding(kind: str, line: t.Optional[Expected], transport: str, port: str, actual: list[Listener], text: str) -> dict[str, t.Any]:
@@ -130,7 +135,7 @@ def _finding(kind: str, line: t.Optional[Expected], transport: str, port: str, a
         "port": port,
         "expected": line.where if line else "nothing",
         "actual": sorted({one.address for one in actual}),
-        "owner": ", ".join(dict.fromkeys(owner_text(one) for one in actual)),
+        "owner": ", ".join(dict.fromkeys(owner_text(one) for one in actual if one.owner)),
         "why": line.origin if line else "",
         "text": text,
     }
@@ -143,10 +148,10 @@ def _missing(line: Expected) -> dict[str, t.Any]:
 def _wrong_address(line: Expected, actual: list[Listener]) -> dict[str, t.Any]:
     addresses = ", ".join(sorted({one.address for one in actual}))
     port = actual[0].port
-    text = f"{line.name}: {port}/{line.transport} listens on {addresses}, expected {line.where}; it is {owner_text(actual[0])}"
+    text = f"{line.name}: {port}/{line.transport} listens on {addresses}, expected {line.where}; {_who(actual[0])}"
     return _finding("wrong address", line, line.transport, str(port), actual, text)
 
 
 def _unexpected(listener: Listener) -> dict[str, t.Any]:
-    text = f"{listener.port}/{listener.transport} listens on {listener.address}, and nothing in the map explains it; it is {owner_text(listener)}"
+    text = f"{listener.port}/{listener.transport} listens on {listener.address}, and nothing in the map explains it; {_who(listener)}"
     return _finding("unexpected", None, listener.transport, str(listener.port), [listener], text)

@@ -175,7 +175,7 @@ def _ask_http(question: Question) -> tuple[str, str]:
             return (WRONG, LATE) if late.is_set() else _judge(question.http, *answer)
         except (socket.timeout, TimeoutError):
             return WRONG, LATE
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a host name that TLS can't write
             return WRONG, LATE if late.is_set() else _what_broke(error)
 
 

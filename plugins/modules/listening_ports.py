@@ -162,7 +162,7 @@ findings:
       type: list
       elements: str
     owner:
-      description: The process that listens.
+      description: The process that listens, empty if none is seen.
       type: str
     why:
       description: Where the expectation comes from.
@@ -177,9 +177,11 @@ listeners:
   elements: dict
 """
 
+import ipaddress
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.alfred.portmap.plugins.module_utils._listeners import Expected, Ignored, compare, is_loopback
+from ansible_collections.alfred.portmap.plugins.module_utils._listeners import Expected, Ignored, compare
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Span
 from ansible_collections.alfred.portmap.plugins.module_utils._sockets import SocketsError, ephemeral_ports, listener_data, listeners
 
@@ -199,9 +201,9 @@ def bind(module: AnsibleModule, path: str, value: object) -> object:
     if value in ("any", "loopback"):
         return value
     try:
-        if isinstance(value, list) and value:
+        if isinstance(value, list) and value and all(isinstance(address, str) for address in value):
             for address in value:
-                is_loopback(address)
+                ipaddress.ip_address(address)
             return tuple(value)
     except ValueError:
         pass

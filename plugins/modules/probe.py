@@ -191,6 +191,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._probe import EXPECTATIONS, KINDS, Answer, Http, Question, ask_all
 
+PATH = re.compile(r"/[!-~]*")  # as it stands in a request line (RFC 9112)
+HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]{0,255}")
 STATUS = re.compile(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 
 
@@ -204,12 +206,18 @@ def status(value: str) -> tuple[int, int]:
 
 def question(data: dict) -> Question:
     """A question out of an option. Raises ValueError."""
-    ipaddress.ip_address(data["target"])
+    target = ipaddress.ip_address(data["target"])
+    if data["source"] and ipaddress.ip_address(data["source"]).version != target.version:
+        raise ValueError(f"source {data['source']} and target {data['target']} are of different families")
     if not 1 <= data["port"] <= 65535:
         raise ValueError(f"port {data['port']} must be from 1 to 65535")
     if not 0 < data["timeout"] <= 60:
         raise ValueError(f"timeout {data['timeout']} must be more than 0 and at most 60 seconds")
     details = data["http"]
+    if PATH.fullmatch(details["path"]) is None:
+        raise ValueError(f"path {details['path']!r} must begin with / and have no blanks")
+    if HOST.fullmatch(details["host"]) is None:
+        raise ValueError(f"host {details['host']!r} must be a host name")
     re.compile(details["location"])
     re.compile(details["body"])
     return Question(

@@ -257,6 +257,12 @@ def test_a_certificate_is_checked_only_if_asked(certificate: ssl.SSLContext) -> 
     assert (answer.verdict, answer.detail) == ("wrong answer", "TLS: CERTIFICATE_VERIFY_FAILED")
 
 
+def test_a_name_that_tls_cannot_write(certificate: ssl.SSLContext) -> None:
+    with server(says(http()), context=certificate) as port:
+        answer = ask(Question("web", "127.0.0.1", port, kind="http", http=Http(scheme="https", host="x" * 64 + ".example")))
+    assert answer.verdict == "wrong answer"
+
+
 def test_tls_where_there_is_none() -> None:
     with server(says(http("400 Bad Request"))) as port:
         answer = ask(Question("web", "127.0.0.1", port, kind="http", timeout=0.5, http=Http(scheme="https")))

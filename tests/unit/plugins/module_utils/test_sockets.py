@@ -1,0 +1,237 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel's table, of sockets made here. Against `ss`, and with thousands of them: tests/integration/test_sockets_ss.py."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pathlib
+import socket
+import struct
+import typing as t
+
+import pytest
+
+from ansible_collections.alfred.portmap.plugins.module_utils import _sockets
+from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, SocketsError, ephemeral_ports, holders, listener_data, listeners
+
+KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+@contextlib.contextmanager
+def bound(transport: str, address: str, v6only: bool | None = None) -> t.Iterator[socket.socket]:
+    """A socket that waits for traffic."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, KINDS[transport]) as made:
+        if v6only is not None:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
+        made.bind((address, 0))
+        if transport == "tcp":
+            made.listen()
+        yield made
+
+
+def seen(made: socket.socket, transport: str) -> Listener:
+    """How the table shows a socket of ours."""
+    inode = os.fstat(made.fileno()).st_ino
+    (found,) = [one for one in listeners() if one.inode == inode]
+    assert (found.transport, found.port) == (transport, made.getsockname()[1])
+    return found
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize(
+    ("address", "v6only", "serves"),
+    [
+        ("127.0.0.1", None, (4,)),
+        ("0.0.0.0", None, (4,)),
+        ("127.0.0.77", None, (4,)),
+        ("::1", None, (6,)),
+        ("::", False, (4, 6)),
+        ("::", True, (6,)),
+    ],
+)
+def test_a_socket_is_shown_as_it_is(transport: str, address: str, v6only: bool | None, serves: tuple[int, ...]) -> None:
+    with bound(transport, address, v6only) as made:
+        found = seen(made, transport)
+    assert (found.address, found.serves, found.uid) == (address, serves, os.getuid())
+    assert found.owner is not None and found.owner.pid == os.getpid()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_clients_do_not_listen(transport: str) -> None:
+    with bound(transport, "127.0.0.1") as server, socket.socket(socket.AF_INET, KINDS[transport]) as client:
+        client.connect(server.getsockname())
+        inode = os.fstat(client.fileno()).st_ino
+        assert inode not in {one.inode for one in listeners()}
+
+
+def test_a_port_that_several_share_is_shown_once_for_each() -> None:
+    with contextlib.ExitStack() as stack:
+        made = []
+        for _worker in range(3):
+            one = stack.enter_context(socket.socket())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            one.bind(("127.0.0.1", made[0].getsockname()[1] if made else 0))
+            one.listen()
+            made.append(one)
+        inodes = {os.fstat(one.fileno()).st_ino for one in made}
+        assert len([one for one in listeners() if one.inode in inodes]) == 3
+
+
+def test_without_owners_no_process_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_sockets, "holders", lambda: pytest.fail("looked at processes"))
+    with bound("tcp", "127.0.0.1") as made:
+        inode = os.fstat(made.fileno()).st_ino
+        (found,) = [one for one in listeners(owners=False) if one.inode == inode]
+    assert found.owner is None
+    assert listener_data(found)["process"] is None
+
+
+# An unreadable table is never an empty one.
+
+
+class FakeNetlink:
+    """A netlink socket whose answers are given."""
+
+    def __init__(self, answers: list[tuple[bytes, int]], refusal: OSError | None = None) -> None:
+        self.answers = answers
+        self.refusal = refusal
+
+    def __enter__(self) -> FakeNetlink:
+        if self.refusal is not None:
+            raise self.refusal
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        pass
+
+    def settimeout(self, _seconds: float) -> None:
+        pass
+
+    def sendall(self, _request: bytes) -> None:
+        pass
+
+    def recvmsg(self, _size: int) -> tuple[bytes, list[t.Any], int, None]:
+        if not self.answers:
+            raise TimeoutError("timed out")
+        data, flags = self.answers.pop(0)
+        return data, [], flags, None
+
+
+def message(kind: int, payload: bytes = b"", flags: int = 0, length: int | None = None) -> bytes:
+    """A netlink message, padded."""
+    size = 16 + len(payload)
+    return struct.pack("=IHHII", size if length is None else length, kind, flags, 1, 0) + payload + bytes(-size % 4)
+
+
+def entry(port: int, address: str = "127.0.0.1", attributes: bytes = b"") -> bytes:
+    """inet_diag_msg of one socket."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    source = socket.inet_pton(family, address).ljust(16, b"\0")
+    return message(20, bytes([family, 10, 0, 0]) + struct.pack("!HH", port, 0) + source + bytes(28) + struct.pack("=IIIII", 0, 0, 0, 0, 7) + attributes)
+
+
+DONE = message(3, struct.pack("=i", 0))
+
+
+def dumped(patch: pytest.MonkeyPatch, *answers: bytes | tuple[bytes, int], refusal: OSError | None = None, family: int = socket.AF_INET) -> list[Listener]:
+    """What one dump makes of these answers; each try gets the same ones."""
+    listed = [answer if isinstance(answer, tuple) else (answer, 0) for answer in answers]
+    patch.setattr(_sockets.socket, "socket", lambda *_arguments: FakeNetlink(list(listed), refusal))
+    return _sockets._dump("tcp", socket.IPPROTO_TCP, _sockets.TCP_LISTEN, family)
+
+
+def test_a_dump_comes_in_many_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dumped(monkeypatch, entry(1) + entry(2), entry(3, "::1", struct.pack("=HHB3x", 5, 11, 1)) + DONE)
+    assert [(one.port, one.address, one.v6only) for one in found] == [(1, "127.0.0.1", False), (2, "127.0.0.1", False), (3, "::1", True)]
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ([message(2, struct.pack("=i", -errno.EPERM))], "refuses its table of tcp sockets: Operation not permitted"),
+        ([message(2, struct.pack("=i", -errno.ENOENT))], "refuses its table"),  # a kernel without inet_diag
+        ([entry(1), message(3, struct.pack("=i", -errno.ENOBUFS))], "No buffer space"),  # said at the end of a dump
+        ([entry(1)], "timed out"),  # the end never comes
+        ([(entry(1) + DONE, socket.MSG_TRUNC)], "cut off"),
+        ([message(20, bytes(72), length=8)], "malformed"),
+        ([message(20, bytes(72), length=4096)], "malformed"),
+        ([entry(1, attributes=struct.pack("=HH", 2, 11)) + DONE], "attribute is malformed"),
+        ([message(4)], "changed 5 times"),  # an overrun
+        ([message(3, struct.pack("=i", 0), flags=0x10)], "changed 5 times"),  # NLM_F_DUMP_INTR
+    ],
+)
+def test_what_cannot_be_read_raises(monkeypatch: pytest.MonkeyPatch, answers: list[t.Any], why: str) -> None:
+    with pytest.raises(SocketsError, match=why):
+        dumped(monkeypatch, *answers)
+
+
+def test_no_netlink_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SocketsError, match="can't be read"):
+        dumped(monkeypatch, refusal=OSError(errno.EPROTONOSUPPORT, "Protocol not supported"))
+
+
+def test_a_kernel_without_ipv6_has_no_such_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+    assert dumped(monkeypatch, refusal=refusal, family=socket.AF_INET6) == []
+    with pytest.raises(SocketsError):
+        dumped(monkeypatch, refusal=refusal)
+
+
+# Whose a socket is, from a /proc made here.
+
+
+def process(proc: pathlib.Path, pid: int, comm: str, cgroup: str, inodes: t.Sequence[int]) -> None:
+    """One process of a made-up /proc."""
+    (proc / str(pid) / "fd").mkdir(parents=True)
+    (proc / str(pid) / "comm").write_text(comm + "\n")
+    (proc / str(pid) / "cgroup").write_text(cgroup)
+    for number, inode in enumerate(inodes):
+        (proc / str(pid) / "fd" / str(number)).symlink_to(f"socket:[{inode}]")
+    (proc / str(pid) / "fd" / "99").symlink_to("/dev/null")
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "unit"),
+    [
+        ("0::/system.slice/nginx.service\n", "nginx.service"),
+        ("0::/system.slice/system-lab.slice/lab@core.service\n", "lab@core.service"),
+        ("0::/system.slice/docker-0123.scope/init\n", "docker-0123.scope"),
+        ("0::/user.slice/user-0.slice/user@0.service/app.slice/dev.service\n", "dev.service"),
+        ("12:cpu:/\n1:name=systemd:/system.slice/redis.service\n", "redis.service"),
+        ("5:cpu:/system.slice/other.service\n0::/\n", ""),  # not systemd's hierarchy
+        ("0::/\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_unit_is_read_from_the_cgroup(tmp_path: pathlib.Path, cgroup: str, unit: str) -> None:
+    process(tmp_path, 10, "server", cgroup, [7])
+    owner = holders(str(tmp_path))[7]
+    assert (owner.pid, owner.process, owner.unit) == (10, "server", unit)
+
+
+def test_workers_inherit_and_the_first_process_counts(tmp_path: pathlib.Path) -> None:
+    for pid in (9, 10, 100):
+        process(tmp_path, pid, f"worker {pid}", "0::/\n", [7, pid])
+    (tmp_path / "irq").mkdir()
+    (tmp_path / "11").mkdir()  # gone while we look: no files
+    found = holders(str(tmp_path))
+    assert {inode: owner.pid for inode, owner in found.items()} == {7: 9, 9: 9, 10: 10, 100: 100}
+
+
+@pytest.mark.parametrize("text", ["", "1", "low high", "1 2 3"])
+def test_a_damaged_range_of_ephemeral_ports_raises(tmp_path: pathlib.Path, text: str) -> None:
+    (tmp_path / "range").write_text(text)
+    with pytest.raises(SocketsError, match="can't be read"):
+        ephemeral_ports(str(tmp_path / "range"))
+
+
+def test_the_ephemeral_ports_are_where_clients_come_from() -> None:
+    with bound("udp", "127.0.0.1") as made:
+        assert made.getsockname()[1] in ephemeral_ports()
+    with pytest.raises(SocketsError):
+        ephemeral_ports("/nonexistent")
