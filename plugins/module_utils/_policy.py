@@ -7,7 +7,8 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 
 A rule allows; what no rule allows is dropped. The implied part, never written in a policy: loopback, answers to what was
 allowed, ICMP errors (RFC 1122, RFC 4890), neighbour discovery (RFC 4861, hop limit 255), multicast listener discovery
-(RFC 2710, RFC 3810), the DHCP client (RFC 2131, RFC 8415), pings going out.
+(RFC 2710, RFC 3810), the DHCP client (RFC 2131, RFC 8415), pings going out, and the answers of TCP sessions that the kernel
+does not know yet (a first install).
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ class Packet:
     published: t.Optional[int] = None  # forward: the host port that the packet was sent to before DNAT
     source_port: int = 0
     hop_limit: int = 64
+    syn: bool = True  # tcp: whether it asks for a session; without SYN it belongs to one
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ def _output(policy: Policy, packet: Packet) -> Verdict:
     implied = _answer(packet) or _implied_out(packet)
     if implied:
         return Verdict(True, implied)
+    if packet.transport == "tcp" and not packet.syn and any(_matches(rule, "tcp", packet.source_port) for rule in policy.ingress):
+        return Verdict(True, "goes on with a session that is older than the table")
     return _leave(policy, packet)
 
 
@@ -251,9 +255,12 @@ class _Reader:
         self._problems.append((path, value, rule))
 
     def policy(self) -> Policy:
-        for key in sorted(set(self._data) - self._KEYS):
+        for key in sorted(set(self._data) - self._KEYS, key=str):
             self._wrong(key, self._data[key], "is no key of a policy")
         networks = {name: self._network(f"networks.{name}", members) for name, members in self._mapping("networks").items()}
+        for name in networks:
+            if not isinstance(name, str) or not name:
+                self._wrong("networks", name, "must be a name")
         default = self._data.get("egress_default", "drop")
         if default not in ("drop", "accept"):
             self._wrong("egress_default", default, "must be drop or accept")
@@ -291,6 +298,8 @@ class _Reader:
                 network = ipaddress.ip_network(member)
                 if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
                     raise ValueError("it is an IPv4 address written as IPv6")
+                if "%" in member:
+                    raise ValueError("it names an interface, and a policy holds for all of them")
                 found.append(network)
             except ValueError as error:
                 self._wrong(f"{path}[{index}]", member, f"is no address or network: {error}")
@@ -302,9 +311,9 @@ class _Reader:
     def _rule(self, path: str, rule: t.Any, way: str, networks: t.Mapping[str, t.Any]) -> Rule:
         if not isinstance(rule, dict):
             self._wrong(path, rule, "must be a mapping")
-            rule = {}
+            return Rule("", "tcp", (), (), False, "")
         known = self._RULE_KEYS | ({"containers"} if way == "ingress" else set())
-        for key in sorted(set(rule) - known):
+        for key in sorted(set(rule) - known, key=str):
             self._wrong(f"{path}.{key}", rule[key], "is no key of a rule")
         name = rule.get("name")
         if not isinstance(name, str) or not name:
@@ -313,7 +322,7 @@ class _Reader:
         if transport not in TRANSPORTS:
             self._wrong(f"{path}.transport", transport, "must be tcp or udp")
         ports = self._list(f"{path}.ports", rule.get("ports"))
-        if not ports:
+        if rule.get("ports") == []:
             self._wrong(f"{path}.ports", ports, "must not be empty")
         spans = [self._span(f"{path}.ports[{index}]", port) for index, port in enumerate(ports)]
         named = self._names(f"{path}.networks", rule.get("networks"), networks)
@@ -333,14 +342,15 @@ class _Reader:
 
     def _names(self, path: str, value: t.Any, networks: t.Mapping[str, t.Any]) -> list[str]:
         names = self._list(path, value)
+        known = [name for name in names if isinstance(name, str) and name in networks]
         for index, name in enumerate(names):
-            if name not in networks:
+            if name not in known:
                 self._wrong(f"{path}[{index}]", name, "is not among the policy's networks")
-        return [name for name in names if name in networks]
+        return known
 
     def _interfaces(self) -> t.Iterator[str]:
         for index, name in enumerate(self._list("container_interfaces", self._data.get("container_interfaces", []))):
-            if isinstance(name, str) and _INTERFACE.fullmatch(name) and name != "*":
+            if isinstance(name, str) and _INTERFACE.fullmatch(name):
                 yield name
             else:
                 self._wrong(f"container_interfaces[{index}]", name, "must be an interface name of at most 15 characters, a * at its end allowed")

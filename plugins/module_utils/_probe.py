@@ -34,6 +34,7 @@ OPEN, REFUSED, FILTERED, UNREACHABLE, WRONG = "open", "refused", "filtered", "un
 KINDS = ("tcp", "udp", "dns", "http")
 EXPECTATIONS = ("open", "blocked")
 LATE = "no answer to the request in time"
+DATAGRAMS = 4  # how often a datagram is sent within the timeout
 MAX_BODY = 1 << 16  # bytes of a body that are looked at
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES}
@@ -142,14 +143,20 @@ def _ask_tcp(question: Question) -> tuple[str, str]:
 
 
 def _exchange(question: Question, payload: bytes) -> bytes:
-    """Send one datagram and wait for one; a connected socket hears of ICMP errors (udp(7))."""
+    """Send a datagram, again and again within the timeout, until one comes back; a connected socket hears of ICMP errors (udp(7)).
+
+    Datagrams get lost, and hosts send few ICMP errors a second (RFC 4443, 2.4 f): one attempt could take a refusal for silence.
+    """
     with socket.socket(_family(question), socket.SOCK_DGRAM) as udp:
         if question.source:
             udp.bind((question.source, 0))
-        udp.settimeout(question.timeout)
+        udp.settimeout(question.timeout / DATAGRAMS)
         udp.connect((question.target, question.port))
-        udp.send(payload)
-        return udp.recv(65535)
+        for _datagram in range(DATAGRAMS):
+            udp.send(payload)
+            with contextlib.suppress(socket.timeout, TimeoutError):
+                return udp.recv(65535)
+    raise TimeoutError
 
 
 def _ask_udp(question: Question) -> tuple[str, str]:

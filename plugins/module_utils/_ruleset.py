@@ -13,7 +13,8 @@ How it is built, and why:
   since a chain that lets nobody in returns to its caller, which asks the next map.
 - Who may come in by a port is a small chain, shared by all ports with the same networks.
 - Addresses stand in named sets; overlaps are taken out here and not by nft, so that the listing is what was written.
-- No rule asks for a SYN or for a valid state: a session that is older than the table goes on (a first install).
+- No rule asks for a SYN or for a valid state: a session that is older than the table goes on (a first install). Where this host
+  speaks first in it, the kernel can't tell whose answer that is: so what is no SYN may leave by the ports that rules let in.
 - The chains come before everybody else's (priority filter - 10). A drop is final there, an accept is not.
 """
 
@@ -87,15 +88,18 @@ class _Table:
         self._table = table
         self._log = log
         self._set_names: dict[str, str] = {}  # network -> name of its sets, without the family
-        self._chains: dict[tuple[str, tuple[str, ...]], str] = {}  # (saddr or daddr, networks) -> chain
+        self._verdicts: dict[tuple[str, tuple[str, ...]], str] = {}  # (saddr or daddr, networks) -> accept, or a jump to their chain
+        self._chain_counts: dict[str, int] = {}  # from or to -> how many chains
         self._chain_lines: Lines = []
         self._maps_there: set[str] = set()
+        self._sorted_members: dict[tuple[str, int], list[str]] = {}
 
     def text(self) -> str:
         """The whole file."""
         maps = self._maps("in", self._policy.ingress, "saddr")
         if self._filters_egress:
             maps += self._maps("out", self._policy.egress, "daddr")
+            maps += self._ports("answers_tcp", (rule for rule in self._policy.ingress if rule.transport == "tcp"))
         maps += self._container_ports()
         chains = self._input() + self._output() + self._forward()
         sets = self._sets()  # last: by now it is known which networks are used
@@ -126,7 +130,11 @@ class _Table:
         return self._set_names[network]
 
     def _members(self, network: str, version: int) -> list[str]:
-        return [str(one.network_address) if one.num_addresses == 1 else str(one) for one in _outermost(self._policy.networks[network], version)]
+        key = (network, version)
+        if key not in self._sorted_members:
+            outermost = _outermost(self._policy.networks[network], version)
+            self._sorted_members[key] = [str(one.network_address) if one.num_addresses == 1 else str(one) for one in outermost]
+        return self._sorted_members[key]
 
     def _sets(self) -> Lines:
         lines: Lines = []
@@ -142,17 +150,21 @@ class _Table:
     def _peers(self, field: str, networks: t.Iterable[str]) -> str:
         """The verdict for these networks: `accept` for everybody, else a jump to their chain."""
         names = tuple(sorted(set(networks)))
-        members = {member for name in names for member in self._policy.networks[name]}
-        if members.issuperset(EVERYTHING):
-            return "accept"
         key = (field, names)
-        if key not in self._chains:
-            self._chains[key] = f"{'from' if field == 'saddr' else 'to'}_{len([one for one in self._chains if one[0] == field]) + 1}"
-            self._chain_lines += [f"chain {self._chains[key]} {{"]
-            for name in names:
-                self._chain_lines += [f"\t{match}" for match in self._matches(field, name)]
-            self._chain_lines += ["}"]
-        return f"jump {self._chains[key]}"
+        if key not in self._verdicts:
+            # Asked once for each combination: there may be thousands of addresses behind a thousand ports.
+            everybody = all(any(every in self._policy.networks[name] for name in names) for every in EVERYTHING)
+            self._verdicts[key] = "accept" if everybody else f"jump {self._peer_chain(field, names)}"
+        return self._verdicts[key]
+
+    def _peer_chain(self, field: str, names: tuple[str, ...]) -> str:
+        """A new chain that accepts these networks; gives its name."""
+        way = "from" if field == "saddr" else "to"
+        self._chain_counts[way] = self._chain_counts.get(way, 0) + 1
+        chain = f"{way}_{self._chain_counts[way]}"
+        matches = [f"\t{match}" for name in names for match in self._matches(field, name)]
+        self._chain_lines += [f"chain {chain} {{", *matches, "}"]
+        return chain
 
     def _matches(self, field: str, network: str) -> Lines:
         lines = []
@@ -188,12 +200,16 @@ class _Table:
         """The ports that this host's own containers may call on it."""
         lines: Lines = []
         for transport in TRANSPORTS if self._policy.container_interfaces else ():
-            spans = sorted(span for rule in self._policy.ingress if rule.containers and rule.transport == transport for span in rule.ports)
-            members = [str(span) for span in _joined(spans)]
-            if members:
-                self._maps_there.add(f"containers_{transport}")
-                lines += [f"set containers_{transport} {{", "\ttype inet_service", "\tflags interval", *_elements(members), "}"]
+            lines += self._ports(f"containers_{transport}", (rule for rule in self._policy.ingress if rule.containers and rule.transport == transport))
         return lines
+
+    def _ports(self, name: str, rules: t.Iterable[Rule]) -> Lines:
+        """A set of all ports of some rules."""
+        members = [str(span) for span in _joined(sorted(span for rule in rules for span in rule.ports))]
+        if not members:
+            return []
+        self._maps_there.add(name)
+        return [f"set {name} {{", "\ttype inet_service", "\tflags interval", *_elements(members), "}"]
 
     def _lookups(self, way: str, field: str) -> Lines:
         names = [(transport, f"{way}_{transport}{kind}") for transport in TRANSPORTS for kind in ("", "_ranges")]
@@ -229,6 +245,7 @@ class _Table:
     def _output(self) -> Lines:
         if not self._filters_egress:
             return []
+        older = comment("sessions older than this table")
         rules = [
             'oifname "lo" accept',
             "ct state established,related accept",
@@ -240,6 +257,7 @@ class _Table:
             f"meta nfproto ipv4 udp sport 68 udp dport 67 accept {comment('DHCP client')}",
             f"meta nfproto ipv6 udp sport 546 udp dport 547 accept {comment('DHCP client')}",
             *self._lookups("out", "{0} dport"),
+            *([f"tcp flags & syn == 0x0 tcp sport @answers_tcp accept {older}"] if "answers_tcp" in self._maps_there else []),
             "fib daddr type { broadcast, multicast } drop",
             *self._drop("out", final=False),
         ]

@@ -298,6 +298,18 @@ def test_a_datagram_that_is_answered() -> None:
         assert ask(Question("any", "127.0.0.1", port, kind="udp")).verdict == "open"
 
 
+def test_a_lost_datagram_is_sent_again() -> None:
+    heard: list[bytes] = []
+
+    def third(question: bytes) -> bytes | None:
+        heard.append(question)
+        return b"here" if len(heard) == 3 else None
+
+    with datagrams(third) as port:
+        assert ask(Question("any", "127.0.0.1", port, kind="udp")).verdict == "open"
+    assert heard == [heard[0]] * 3
+
+
 # many
 
 

@@ -1,0 +1,207 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked from where, and what is expected: the plan of a small platform, question by question."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import typing as t
+
+import pytest
+
+from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import make_plan
+from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import probes
+
+Data = dict[str, t.Any]
+
+PLATFORM = """
+domain: example.net
+namespace: shop
+ingress: traefik
+networks:
+  bastion: {hosts: bastion}
+  office: [192.0.2.0/28, "2001:db8:f::/64"]
+services:
+  api: {port: 8080, protocol: http, health: /health, hosts: app}
+  feed: {port: 8081, protocol: websocket, hosts: app}
+  db: {port: 5432, protocol: postgresql, hosts: data, from: api}
+  names: {port: 53, protocol: dns, transport: udp, hosts: data}
+  games: {port: 27015, transport: udp, protocol: udp, hosts: data}
+  rtp: {port: 10000-10100, transport: udp, protocol: udp, hosts: data}
+  admin: {port: 9000, protocol: http, bind: loopback, hosts: app}
+  sshd: {port: 22, protocol: ssh, hosts: all}
+  proxy: {port: 8880, protocol: http, bind: loopback, hosts: edge}
+entrypoints:
+  web: {port: 80, redirect_to: websecure}
+  websecure: {port: 443, tls: true}
+routes:
+  api: {host: api, service: api}
+  feed: {host: api, path: /feed, service: feed}
+  back: {host: back, service: api, auth: true}
+  inner: {host: inner, service: api, from: office}
+  dash: {host: traefik, service: proxy, auth: true}
+firewall:
+  ingress:
+    - {name: web, port: [80, 443], from: anywhere, hosts: edge}
+    - {name: ssh, port: 22, from: bastion}
+  egress: []
+  internal: {same_namespace: allow}
+"""
+HOSTS = {"bastion1": 10, "edge1": 11, "app1": 12, "data1": 13, "stranger": 99, "colleague": 5}
+
+
+def addresses(host: str) -> list[str]:
+    """One of each family; the colleague sits in the office."""
+    if host == "colleague":
+        return ["192.0.2.5", "2001:db8:f::5"]
+    return [f"203.0.113.{HOSTS[host]}", f"2001:db8:1::{HOSTS[host]}"]
+
+
+def plan(text: str = PLATFORM, **entries: Data) -> Data:
+    """The platform's plan; `entries` change hosts."""
+    unmanaged = {"stranger": {"managed": False}, "colleague": {"managed": False}}
+    hosts = {name: {"addresses": addresses(name), "managed": True, "users": ["default"], **unmanaged.get(name, {}), **entries.get(name, {})} for name in HOSTS}
+    groups = {"bastion": ["bastion1"], "edge": ["edge1"], "app": ["app1"], "data": ["data1"]}
+    document = {"path": "port_map.yml", "text": "port_map:\n  version: 1\n" + textwrap.indent(text, "  ")}
+    return make_plan([document], None, {"hosts": hosts, "groups": groups})
+
+
+@pytest.fixture(scope="module")
+def planned() -> Data:
+    return plan()
+
+
+def asked(made: Data, vantage: str, name: str) -> list[Data]:
+    """The questions of that name."""
+    return [question for question in probes(made, vantage) if question["name"] == name]
+
+
+def expectations(made: Data, vantage: str, name: str) -> set[str]:
+    """What is expected of them."""
+    return {question["expect"] for question in asked(made, vantage, name)}
+
+
+@pytest.mark.parametrize(
+    ("name", "vantages_let_in"),
+    [
+        ("app1 sshd", {"bastion1"}),
+        ("app1 api", {"edge1", "data1"}),  # edge1 by its routes, data1 by the namespace
+        ("app1 feed", {"edge1", "data1"}),
+        ("data1 db", {"app1"}),
+        ("data1 sshd", {"bastion1"}),
+        ("edge1 entrypoint websecure", {"stranger", "colleague"}),  # egress is closed for the platform's own hosts
+    ],
+)
+def test_both_ends_decide(planned: Data, name: str, vantages_let_in: set[str]) -> None:
+    for vantage in HOSTS:
+        if vantage != name.split()[0]:
+            found = asked(planned, vantage, name)
+            assert len(found) == 2, f"{vantage}: {name} must be asked on both families"
+            assert {question["expect"] for question in found} == {"open" if vantage in vantages_let_in else "blocked"}, vantage
+
+
+def test_each_question_says_why(planned: Data) -> None:
+    (found, _v6) = asked(planned, "bastion1", "app1 sshd")
+    assert re.fullmatch(r"port_map\.yml:\d+ firewall\.ingress\[1\]", found["why"])
+    assert {question["why"] for question in asked(planned, "edge1", "app1 sshd")} == {"not let out"}
+    assert {question["why"] for question in asked(planned, "stranger", "app1 sshd")} == {"no rule lets it in"}
+
+
+def test_nobody_asks_himself(planned: Data) -> None:
+    own = set(addresses("app1"))
+    assert not own & {question["target"] for question in probes(planned, "app1")}
+
+
+def test_loopback_listeners_must_be_closed_to_everybody_else(planned: Data) -> None:
+    for vantage in ("edge1", "stranger"):
+        assert expectations(planned, vantage, "app1 admin") == {"blocked"}
+
+
+def test_what_nobody_can_answer_is_only_asked_where_it_is_blocked(planned: Data) -> None:
+    """An udp service that says nothing looks like a dropped packet; a range need not be listened on."""
+    assert {question["kind"] for question in asked(planned, "app1", "data1 names")} == {"dns"}
+    assert expectations(planned, "app1", "data1 names") == {"open"}
+    for name in ("data1 games", "data1 rtp"):
+        assert expectations(planned, "app1", name) == set()
+        assert expectations(planned, "stranger", name) == {"blocked"}
+
+
+def test_health_is_asked_by_http(planned: Data) -> None:
+    for question in asked(planned, "data1", "app1 api"):
+        assert (question["kind"], question["http"]) == ("http", {"scheme": "http", "path": "/health"})
+    assert {question["kind"] for question in asked(planned, "data1", "app1 feed")} == {"tcp"}, "it has no health path"
+
+
+def test_ports_that_the_map_says_nothing_of_are_sampled(planned: Data) -> None:
+    for vantage in ("bastion1", "stranger"):
+        found = asked(planned, vantage, "data1 undeclared port")
+        assert len(found) == 4, "two ports on two families"
+        assert {question["expect"] for question in found} == {"blocked"}
+        assert not {question["port"] for question in found} & {22, 53, 5432, 27015}
+
+
+@pytest.mark.parametrize(
+    ("vantage", "route", "http"),
+    [
+        ("stranger", "api", {"host": "api.example.net", "path": "/health", "status": ["200-399"]}),
+        ("stranger", "feed", {"host": "api.example.net", "path": "/feed", "status": ["200-403", "405-499"]}),
+        ("stranger", "back", {"host": "back.example.net", "path": "/", "status": ["401"]}),
+        ("stranger", "dash", {"host": "traefik.example.net", "path": "/", "status": ["401"]}),
+        ("stranger", "inner", {"host": "inner.example.net", "path": "/", "status": ["403"]}),
+        ("colleague", "inner", {"host": "inner.example.net", "path": "/health", "status": ["200-399"]}),
+    ],
+)
+def test_each_public_name_is_asked(planned: Data, vantage: str, route: str, http: Data) -> None:
+    found = asked(planned, vantage, f"edge1 route {route}")
+    assert [(question["port"], question["kind"], question["expect"]) for question in found] == [(443, "http", "open")] * 2
+    assert [question["http"] for question in found] == [{"scheme": "https", **http}] * 2
+
+
+@pytest.mark.parametrize(
+    ("secure_port", "right", "wrong"),
+    [
+        (443, ["https://api.example.net/feed", "https://api.example.net:443/feed"], ["https://api.example.net:8443/feed", "http://api.example.net/feed"]),
+        (8443, ["https://api.example.net:8443/feed"], ["https://api.example.net/feed", "https://apixexample.net:8443/feed"]),
+    ],
+)
+def test_redirects_are_asked_for_the_public_port(secure_port: int, right: list[str], wrong: list[str]) -> None:
+    made = plan(PLATFORM.replace("port: 443", f"port: {secure_port}").replace("[80, 443]", f"[80, {secure_port}]"))
+    found = asked(made, "stranger", "edge1 redirect feed")
+    assert [(question["port"], question["http"]["status"]) for question in found] == [(80, ["301", "308"])] * 2
+    location = re.compile(found[0]["http"]["location"])
+    assert all(location.fullmatch(place) for place in right)
+    assert not any(location.fullmatch(place) for place in wrong)
+
+
+def test_routes_are_not_asked_by_whom_the_policy_keeps_out(planned: Data) -> None:
+    assert asked(planned, "app1", "edge1 route api") == []
+    assert expectations(planned, "app1", "edge1 entrypoint web") == {"blocked"}
+
+
+def test_only_families_that_both_ends_have_are_asked() -> None:
+    made = plan(app1={"addresses": ["203.0.113.12"]})
+    assert {question["target"] for question in asked(made, "data1", "app1 api")} == {"203.0.113.12"}
+    assert {question["target"] for question in asked(made, "app1", "data1 db")} == {"203.0.113.13"}
+
+
+def test_the_first_address_of_a_family_is_the_one_to_connect_to() -> None:
+    made = plan(app1={"addresses": ["203.0.113.12", "203.0.113.112", "2001:db8:1::12", "2001:db8:1::112"]})
+    assert {question["target"] for question in asked(made, "data1", "app1 api")} == {"203.0.113.12", "2001:db8:1::12"}
+
+
+def test_without_a_firewall_nothing_is_expected_to_be_blocked() -> None:
+    text = PLATFORM[: PLATFORM.index("firewall:")] + "firewall: none\n"
+    made = plan(text)
+    assert {question["expect"] for question in probes(made, "stranger")} == {"open"}
+    assert asked(made, "stranger", "app1 admin") == [], "it listens on loopback alone: nobody there, nobody drops"
+
+
+def test_an_unknown_vantage_is_an_error(planned: Data) -> None:
+    with pytest.raises(KeyError, match="nobody"):
+        probes(planned, "nobody")
+
+
+def test_the_questions_are_the_same_every_time(planned: Data) -> None:
+    assert probes(planned, "stranger") == probes(plan(), "stranger")
