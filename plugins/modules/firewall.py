@@ -48,7 +48,7 @@ options:
     description:
       - The policy. Required if O(state=present).
       - Loopback, the host's own addresses, answers to what is allowed, ICMP errors, neighbour discovery, multicast listener
-        discovery, the DHCP client and outgoing pings are always allowed.
+        discovery, the DHCP client, outgoing pings and answers in TCP sessions older than the policy are always allowed.
     type: dict
     suboptions:
       networks:
