@@ -256,7 +256,7 @@ class _Reader:
 
     def policy(self) -> Policy:
         for key in sorted(set(self._data) - self._KEYS, key=str):
-            self._wrong(key, self._data[key], "is no key of a policy")
+            self._wrong(str(key), self._data[key], "is no key of a policy")
         networks = {name: self._network(f"networks.{name}", members) for name, members in self._mapping("networks").items()}
         for name in networks:
             if not isinstance(name, str) or not name:
