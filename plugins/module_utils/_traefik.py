@@ -15,6 +15,7 @@ import re
 import typing as t
 
 Data = dict[str, t.Any]
+Users = t.Mapping[str, t.Sequence[t.Mapping[str, str]]]  # by list: name and hash
 
 # Our own entrypoints beside the map's; a name in a map has no dot.
 API_ENTRYPOINT = "portmap.api"
@@ -120,10 +121,10 @@ def _resolvers(ingress: Data, tls: Data) -> Data:
     return {RESOLVER: {"acme": {"email": acme["email"], "storage": acme["storage"], "caServer": acme["ca_server"], **challenge}}}
 
 
-def render_dynamic(ingress: Data, tls: Data, users: t.Mapping[str, t.Any]) -> Data:
+def render_dynamic(ingress: Data, tls: Data, users: Users) -> Data:
     """The dynamic configuration, which a running Traefik takes up by itself.
 
-    users: {list: [{name, hash}]}. Raises TraefikError for a list that is not there, or a hash that Traefik would never accept.
+    Raises TraefikError for a list of users that is not there, or a hash that Traefik would never accept.
     """
     routers: Data = {}
     services: Data = {}
@@ -165,7 +166,7 @@ def _router_tls(route: Data, tls: Data) -> t.Any:
     return {"certResolver": RESOLVER} if tls.get("acme") else KEEP
 
 
-def _guards(name: str, route: Data, ingress: Data, entrypoint: Data, users: t.Mapping[str, t.Any], middlewares: Data) -> list[str]:
+def _guards(name: str, route: Data, ingress: Data, entrypoint: Data, users: Users, middlewares: Data) -> list[str]:
     """The middlewares that keep people out of a route, in their order; each is put into middlewares."""
     front = entrypoint["proxies_in_front"]
     # Traefik takes the client's address out of X-Forwarded-For only if told how deep to look, trusted or not.
@@ -189,18 +190,18 @@ def _guards(name: str, route: Data, ingress: Data, entrypoint: Data, users: t.Ma
     return chain
 
 
-def _users(route: str, listed: str, users: t.Mapping[str, t.Any]) -> list[str]:
+def _users(route: str, listed: str, users: Users) -> list[str]:
     if not users.get(listed):
         raise TraefikError(f"users: route {route} needs the list {listed!r}, which is missing or empty: nobody could get in")
     lines = []
-    for index, user in enumerate(users[listed]):
-        path = f"users.{listed}[{index}]"
-        name, hashed = (user.get("name"), user.get("hash")) if isinstance(user, dict) else (None, None)
-        if not isinstance(name, str) or not name or ":" in name:
-            raise TraefikError(f"{path}.name: must be a name without a colon")
-        if not isinstance(hashed, str) or HASHES.fullmatch(hashed) is None:
-            raise TraefikError(f"{path}.hash: of user {name}: Traefik takes bcrypt, apr1, MD5-crypt and {{SHA}}, and would refuse this one silently")
-        lines.append(f"{name}:{hashed}")
+    for user in users[listed]:
+        name = user["name"]
+        if not name or ":" in name or name != name.strip():
+            raise TraefikError(f"users: list {listed}: {name!r} must be a name without a colon, and without blanks around it")
+        if HASHES.fullmatch(user["hash"]) is None:
+            kinds = "bcrypt, apr1, MD5-crypt and {SHA}"
+            raise TraefikError(f"users: list {listed}: the hash of {name} is none of Traefik's kinds ({kinds}): it would refuse every password")
+        lines.append(f"{name}:{user['hash']}")
     return lines
 
 

@@ -37,9 +37,23 @@ options:
     type: dict
     required: true
   users:
-    description: Lists of users for routes with C(auth), each user with C(name) and C(hash).
-    type: dict
-    default: {}
+    description: Who may use the routes with C(auth).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      list:
+        description: The list that the user is on. A route's C(auth) names one.
+        type: str
+        default: default
+      name:
+        description: The user's name.
+        type: str
+        required: true
+      hash:
+        description: The password's hash. Traefik takes bcrypt, Apache's MD5 (C($apr1$)), crypt's MD5 (C($1$)) and C({SHA}).
+        type: str
+        required: true
   tls:
     description: Certificates. Without any Traefik makes one that nobody trusts.
     type: dict
@@ -120,7 +134,8 @@ EXAMPLES = r"""
 - name: Configure Traefik from this host's part of a plan
   alfred.portmap.traefik_config:
     ingress: "{{ (port_map_plan | alfred.portmap.host_plan(inventory_hostname)).ingress }}"
-    users: "{{ port_map_users }}"
+    users:
+      - {name: ops, hash: "{{ vault_ops_hash }}"}
     tls:
       certificates:
         - {cert_file: /etc/traefik/tls/site.pem, key_file: /etc/traefik/tls/site.key}
@@ -220,8 +235,21 @@ def strays(directory: str, own: str) -> list[str]:
     return sorted(name for name in names if re.fullmatch(r"\..*\.(ya?ml|toml)", name) and name != own)
 
 
+def by_list(users: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
+    """The users of each list."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for user in users:
+        found.setdefault(user["list"], []).append(user)
+    return found
+
+
 def main() -> None:
     """Read the options, render, compare, write, end the module."""
+    user = {
+        "list": {"type": "str", "default": "default"},
+        "name": {"type": "str", "required": True},
+        "hash": {"type": "str", "required": True, "no_log": True},
+    }
     pair = {"cert_file": {"type": "path", "required": True}, "key_file": {"type": "path", "required": True, "no_log": False}}
     acme = {
         "email": {"type": "str", "required": True},
@@ -234,7 +262,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "ingress": {"type": "dict", "required": True},
-            "users": {"type": "dict", "default": {}, "no_log": True},
+            "users": {"type": "list", "elements": "dict", "default": [], "options": user},
             "tls": {"type": "dict", "default": {}, "options": tls},
             "config_dir": {"type": "path", "default": "/etc/traefik"},
             "group": {"type": "str", "default": "traefik"},
@@ -251,7 +279,7 @@ def main() -> None:
     dynamic_path = os.path.join(watched, "portmap.yml")
     try:
         static = render_static(options["ingress"], options["tls"], watched, options["access_log"], options["log_level"])
-        dynamic = render_dynamic(options["ingress"], options["tls"], options["users"])
+        dynamic = render_dynamic(options["ingress"], options["tls"], by_list(options["users"]))
     except TraefikError as error:
         module.fail_json(msg=f"{error}; nothing was changed")
     except KeyError as error:
