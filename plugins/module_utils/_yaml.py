@@ -45,10 +45,17 @@ def _entry(head: str, item: t.Any, depth: int) -> t.Iterator[str]:
 def _key(key: t.Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a key must be text: {key!r}")
-    return key if _PLAIN_KEY.fullmatch(key) and key.lower() not in _READ_OTHERWISE else json.dumps(key)
+    return key if _PLAIN_KEY.fullmatch(key) and key.lower() not in _READ_OTHERWISE else _quoted(key)
 
 
 def _scalar(value: t.Any) -> str:
-    if isinstance(value, (bool, int, str)) or value in ({}, []):
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, (bool, int)) or value in ({}, []):
         return json.dumps(value)
     raise TypeError(f"can't be written as YAML: {value!r}")
+
+
+def _quoted(text: str) -> str:
+    """A JSON string; but for characters beyond 16 bits JSON writes two escapes, which YAML reads as two characters."""
+    return '"' + "".join(json.dumps(sign)[1:-1] if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}" for sign in text) + '"'
