@@ -169,6 +169,7 @@ routers:
   elements: str
 """
 
+import contextlib
 import grp
 import os
 import re
@@ -187,7 +188,7 @@ MODE = 0o640
 def read(path: str) -> str:
     """A file's text, "" if it is not there. Raises OSError."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
     except FileNotFoundError:
         return ""
@@ -196,7 +197,9 @@ def read(path: str) -> str:
 def place(path: str, text: str, group: str) -> None:
     """Put a file in place by rename, staged under a name that Traefik ignores (it loads dotfiles, by their ending)."""
     staged = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.tmp")
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(staged)  # of a run that was interrupted
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -224,6 +227,16 @@ def refuse_unreadable(module: AnsibleModule, binary: str, text: str) -> None:
     os.unlink(path)
     if "command healthcheck error" in error:
         module.fail_json(msg="Traefik can't read the static configuration, nothing was changed: " + error.replace(path, "traefik.yml").strip())
+
+
+def refuse_missing(module: AnsibleModule, watched: str, group: str) -> None:
+    """Nothing can be written without directories and group. In check mode they may be what another task would have made."""
+    if not os.path.isdir(watched):
+        module.fail_json(msg=f"config_dir: {watched} is no directory; nothing was changed")
+    try:
+        grp.getgrnam(group)
+    except KeyError:
+        module.fail_json(msg=f"group: there is no group {group}; nothing was changed")
 
 
 def strays(directory: str, own: str) -> list[str]:
@@ -280,14 +293,18 @@ def main() -> None:
     try:
         static = render_static(options["ingress"], options["tls"], watched, options["access_log"], options["log_level"])
         dynamic = render_dynamic(options["ingress"], options["tls"], by_list(options["users"]))
+        static_text, dynamic_text = HEADER + dump(static), HEADER + dump(dynamic)
     except TraefikError as error:
         module.fail_json(msg=f"{error}; nothing was changed")
     except KeyError as error:
         module.fail_json(msg=f"ingress: has no key {error}; nothing was changed")
-    static_text, dynamic_text = HEADER + dump(static), HEADER + dump(dynamic)
+    except TypeError as error:
+        module.fail_json(msg=f"ingress: {error}; nothing was changed")
     if "{{" in static_text + dynamic_text:
         module.fail_json(msg="ingress: has '{{' in a value, and Traefik would run it as a template; nothing was changed")
     group = options["group"]
+    if not module.check_mode:
+        refuse_missing(module, watched, group)
     before_static, before_dynamic = read(static_path), read(dynamic_path)
     static_changed = before_static != static_text or not right_owner(static_path, group)
     dynamic_changed = before_dynamic != dynamic_text or not right_owner(dynamic_path, group)
@@ -296,10 +313,13 @@ def main() -> None:
     for name in strays(watched, os.path.basename(dynamic_path)):
         module.warn(f"{os.path.join(watched, name)}: Traefik loads this hidden file too, and before ours: remove it if it is a leftover")
     if not module.check_mode:
-        if dynamic_changed:
-            place(dynamic_path, dynamic_text, group)
-        if static_changed:
-            place(static_path, static_text, group)
+        try:
+            if dynamic_changed:
+                place(dynamic_path, dynamic_text, group)
+            if static_changed:
+                place(static_path, static_text, group)
+        except OSError as error:
+            module.fail_json(msg=f"{error.filename or options['config_dir']}: {error.strerror}; the next run writes what is missing")
     module.exit_json(
         changed=static_changed or dynamic_changed,
         static_changed=static_changed,
