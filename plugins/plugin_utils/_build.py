@@ -469,13 +469,18 @@ class _Builder:
         if port is None or entrypoint is None or len(networks) < len(set(_listed(item.get("from")))):
             return None
         auth = item.get("auth", False)
+        dashboard = port.service == PROXY and not port.name
+        if dashboard and not auth and not networks:
+            rule = "is the dashboard, and it shows every password's hash: the route needs `auth`, or `from` with the networks that may see it"
+            self._error((*path, "service"), item["service"], rule)
+            return None
         return Route(
             name=name,
             host=host,
             path=item.get("path", "/"),
             service=port.service,
             port=port.name,
-            dashboard=port.service == PROXY and not port.name,
+            dashboard=dashboard,
             entrypoint=entrypoint,
             rate_limit=limit,
             auth="default" if auth is True else (auth or None),

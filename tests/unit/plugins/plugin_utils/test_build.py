@@ -206,7 +206,7 @@ def test_a_route_to_everything_that_it_can_name() -> None:
     route = good(text).routes["api"]
     assert (route.port, route.entrypoint, route.path, route.auth, route.networks, route.rate_limit) == ("admin", "other", "/x", "default", ("n",), "calm")
     assert good(PROXIED.replace("service: api}", "service: api, auth: team}")).routes["api"].auth == "team"
-    assert good(PROXIED.replace("service: api}", "service: proxy}")).routes["api"].dashboard
+    assert good(PROXIED.replace("service: api}", "service: proxy, auth: true}")).routes["api"].dashboard
 
 
 def test_several_hosts_are_several_routes() -> None:
