@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.errors import AnsibleFilterError
+
 from ansible_collections.alfred.portmap.plugins.plugin_utils._findings import table
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
 
 
 def findings_table(findings: t.Any) -> str:
     """See findings_table.yml."""
-    return table(plain(findings))
+    try:
+        return table(plain(findings))
+    except KeyError as error:
+        raise AnsibleFilterError(f"a finding has no {error.args[0]}") from error
 
 
 class FilterModule:

@@ -30,6 +30,8 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
+
 OPEN, REFUSED, FILTERED, UNREACHABLE, WRONG = "open", "refused", "filtered", "unreachable", "wrong answer"
 KINDS = ("tcp", "udp", "dns", "http")
 EXPECTATIONS = ("open", "blocked")
@@ -248,7 +250,7 @@ def _judge(wanted: Http, status: int, location: str, body: bytes) -> tuple[str, 
     if not any(low <= status <= high for low, high in wanted.status):
         return WRONG, f"status {status}"
     if wanted.location and not re.fullmatch(wanted.location, location):
-        return WRONG, f"status {status}, Location {location or 'missing'}"
+        return WRONG, f"status {status}, Location {printable(location) or 'missing'}"
     if wanted.body and not re.search(wanted.body, body.decode("utf-8", "replace")):
         return WRONG, f"status {status}, but its body does not match {wanted.body}"
     return OPEN, f"status {status}"

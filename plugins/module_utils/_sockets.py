@@ -20,6 +20,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Span
+from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
 
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
 NETLINK_SOCK_DIAG = 4
@@ -38,7 +39,8 @@ SOCKET_ID = struct.Struct("!HH16s16s")  # inet_diag_sockid: source and destinati
 DIAG_TAIL = struct.Struct("=IIIII")  # inet_diag_msg: expires, rqueue, wqueue, uid, inode
 ATTRIBUTE = struct.Struct("=HH")
 RECEIVE = 1 << 18  # bytes; the kernel fills at most 32 KiB a message
-TRIES = 5  # how often a dump that the kernel calls inconsistent is asked for again
+MAPPED = bytes(10) + b"\xff\xff"  # how an IPv6 address begins that stands for an IPv4 one (RFC 4291, 2.5.5.2)
+TRIES = 5  # how often a table that changes while it is read is asked for
 
 TRANSPORTS = {"tcp": (socket.IPPROTO_TCP, TCP_LISTEN), "udp": (socket.IPPROTO_UDP, TCP_CLOSE)}
 
@@ -67,7 +69,7 @@ class Listener:
     transport: str  # tcp or udp
     address: str
     port: int
-    family: int  # 4 or 6: of the socket
+    family: int  # 4 or 6: of the address
     v6only: bool  # a socket on :: that leaves IPv4 alone
     interface: str  # bound to one interface, or ""
     uid: int
@@ -96,19 +98,33 @@ def listeners(owners: bool = True) -> list[Listener]:
 
 
 def _dump(transport: str, protocol: int, state: int, family: int) -> list[Listener]:
+    """Between two messages of a dump the kernel only remembers how many sockets of a hash bucket it has told: if one of them is closed
+    meanwhile it skips another, without a word (seen with 2,000 sockets while others came and went). So a dump of several messages
+    counts when the next one is the same; in a table that never holds still, all that was seen does.
+    """
+    last: t.Optional[set[Listener]] = None
+    seen: dict[Listener, None] = {}
     for _try in range(TRIES):
         try:
-            return _dump_once(transport, protocol, state, family)
+            found, messages = _dump_once(transport, protocol, state, family)
         except Interrupted:
             continue
-    raise SocketsError(f"the kernel's table of {transport} sockets changed {TRIES} times while it was read")
+        if messages <= 1 or set(found) == last:
+            return found
+        last = set(found)
+        seen.update(dict.fromkeys(found))
+    if last is None:
+        raise SocketsError(f"the kernel's table of {transport} sockets changed {TRIES} times while it was read")
+    return list(seen)
 
 
-def _dump_once(transport: str, protocol: int, state: int, family: int) -> list[Listener]:
+def _dump_once(transport: str, protocol: int, state: int, family: int) -> tuple[list[Listener], int]:
+    """The listeners, and how many messages told of them."""
     # inet_diag_req_v2: family, protocol, extensions (V6ONLY comes unasked), padding, states, sockid (zero: any)
     body = struct.pack("=BBBBI", family, protocol, 0, 0, 1 << state) + bytes(48)
     request = MESSAGE_HEADER.pack(MESSAGE_HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + body
     found: list[Listener] = []
+    messages = 0
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG) as netlink:
             netlink.settimeout(10)
@@ -117,21 +133,25 @@ def _dump_once(transport: str, protocol: int, state: int, family: int) -> list[L
                 data, _rest, flags, _peer = netlink.recvmsg(RECEIVE)
                 if flags & socket.MSG_TRUNC:
                     raise SocketsError("a netlink message was cut off")
+                before = len(found)
                 for kind, message_flags, payload in _messages(data):
                     if message_flags & NLM_F_DUMP_INTR:
                         raise Interrupted
                     if kind == NLMSG_DONE:
                         _raise_error(payload, transport)
-                        return found
+                        return found, messages + (len(found) > before)
                     if kind == NLMSG_ERROR:
                         _raise_error(payload, transport, always=True)
                     if kind == NLMSG_OVERRUN:
                         raise Interrupted
                     if kind == SOCK_DIAG_BY_FAMILY:
                         found.append(_listener(transport, payload))
+                messages += len(found) > before
+    except (struct.error, IndexError) as error:
+        raise SocketsError("a netlink message is malformed: it ends too early") from error
     except OSError as error:
         if family == socket.AF_INET6 and error.errno == errno.EAFNOSUPPORT:
-            return []
+            return [], 0
         raise SocketsError(f"the kernel's table of {transport} sockets can't be read: {error}") from error
 
 
@@ -143,6 +163,8 @@ def _messages(data: bytes) -> t.Iterator[tuple[int, int, bytes]]:
             raise SocketsError("a netlink message is malformed")
         yield kind, flags, data[at + MESSAGE_HEADER.size : at + length]
         at += (length + 3) & ~3
+    if at < len(data):
+        raise SocketsError("a netlink message is malformed")
 
 
 def _raise_error(payload: bytes, transport: str, always: bool = False) -> None:
@@ -158,6 +180,8 @@ def _listener(transport: str, payload: bytes) -> Listener:
     tail = 4 + 48
     _expires, _received, _sent, uid, inode = DIAG_TAIL.unpack_from(payload, tail)
     attributes = dict(_attributes(payload[tail + DIAG_TAIL.size :]))
+    if family == socket.AF_INET6 and source.startswith(MAPPED):  # takes IPv4 alone
+        family, source = socket.AF_INET, source[len(MAPPED) :]
     return Listener(
         transport=transport,
         address=socket.inet_ntop(family, source if family == socket.AF_INET6 else source[:4]),
@@ -174,7 +198,7 @@ def _attributes(data: bytes) -> t.Iterator[tuple[int, bytes]]:
     at = 0
     while at + ATTRIBUTE.size <= len(data):
         length, kind = ATTRIBUTE.unpack_from(data, at)
-        if length < ATTRIBUTE.size:
+        if length < ATTRIBUTE.size or at + length > len(data):
             raise SocketsError("a netlink attribute is malformed")
         yield kind, data[at + ATTRIBUTE.size : at + length]
         at += (length + 3) & ~3
@@ -190,9 +214,16 @@ def _interface_name(index: int) -> str:
 
 
 def holders(proc: str = "/proc") -> dict[int, Owner]:
-    """Socket inode to the process that holds it, in one pass over all open files. The lowest pid counts: workers inherit."""
+    """Socket inode to the process that holds it, in one pass over all open files. The lowest pid counts: workers inherit.
+
+    Raises SocketsError.
+    """
     found: dict[int, Owner] = {}
-    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
+    try:
+        pids = sorted(int(name) for name in os.listdir(proc) if name.isdigit())
+    except OSError as error:
+        raise SocketsError(f"processes can't be listed: {error}") from error
+    for pid in pids:
         owner = None
         try:
             entries = os.listdir(f"{proc}/{pid}/fd")
@@ -213,7 +244,7 @@ def holders(proc: str = "/proc") -> dict[int, Owner]:
 def _process(proc: str, pid: int) -> str:
     try:
         with open(f"{proc}/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            return file.read().rstrip("\n")
+            return printable(file.read().rstrip("\n"))
     except OSError:
         return ""
 

@@ -189,7 +189,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Soc
 def span(module: AnsibleModule, path: str, value: str) -> Span:
     """A port or range out of an option; fails the module if it is none."""
     lo, _dash, hi = value.partition("-")
-    if lo.isdigit() and (hi.isdigit() or not _dash):
+    if value.isascii() and lo.isdigit() and (hi.isdigit() or not _dash):
         found = Span(int(lo), int(hi or lo))
         if 1 <= found.lo <= found.hi <= 65535:
             return found
@@ -201,10 +201,8 @@ def bind(module: AnsibleModule, path: str, value: object) -> object:
     if value in ("any", "loopback"):
         return value
     try:
-        if isinstance(value, list) and value and all(isinstance(address, str) for address in value):
-            for address in value:
-                ipaddress.ip_address(address)
-            return tuple(value)
+        if isinstance(value, list) and value and all(isinstance(address, str) and "%" not in address for address in value):
+            return tuple(str(ipaddress.ip_address(address)) for address in value)
     except ValueError:
         pass
     module.fail_json(msg=f"{path}: {value!r} must be any, loopback or a list of addresses", findings=[], listeners=[])
@@ -254,7 +252,7 @@ def main() -> None:
     ignored = [
         Ignored(
             line["transport"] or "",
-            span(module, f"ignore[{index}].ports", line["ports"]) if line["ports"] else None,
+            span(module, f"ignore[{index}].ports", line["ports"]) if line["ports"] is not None else None,
             line["address"],
             line["process"],
             line["unit"],

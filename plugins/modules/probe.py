@@ -63,7 +63,7 @@ options:
         choices: [open, blocked]
         default: open
       timeout:
-        description: How many seconds to wait for an answer.
+        description: How many seconds to wait for an answer. V(http) waits as long for the connection, and again for the answer to its request.
         type: float
         default: 2
       source:
@@ -199,7 +199,7 @@ STATUS = re.compile(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 def status(value: str) -> tuple[int, int]:
     """A status code or range. Raises ValueError."""
     match = STATUS.fullmatch(value)
-    if match is None:
+    if match is None or int(match.group(2) or match.group(1)) < int(match.group(1)):
         raise ValueError(f"{value!r} must be an HTTP status or a range of them")
     return int(match.group(1)), int(match.group(2) or match.group(1))
 
@@ -218,6 +218,8 @@ def question(data: dict) -> Question:
         raise ValueError(f"path {details['path']!r} must begin with / and have no blanks")
     if HOST.fullmatch(details["host"]) is None:
         raise ValueError(f"host {details['host']!r} must be a host name")
+    if not details["status"]:
+        raise ValueError("status must not be empty: no answer could be right")
     re.compile(details["location"])
     re.compile(details["body"])
     return Question(

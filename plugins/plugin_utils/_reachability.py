@@ -112,19 +112,22 @@ class _Vantage:
             for name, route in ingress["routes"].items():
                 entrypoint = ingress["entrypoints"][route["entrypoint"]]
                 if self._passes(policy, own, target, "tcp", entrypoint["port"])[0]:
-                    found.append(_question(f"{host} route {name}", target, entrypoint["port"], "http", "open", f"route {name}", _answer(route, own)))
+                    answer = _answer(route, entrypoint, own)
+                    found.append(_question(f"{host} route {name}", target, entrypoint["port"], "http", "open", f"route {name}", answer))
                 for from_name, redirecting in ingress["entrypoints"].items():
                     leads_here = (redirecting["redirect_to"] or {}).get("entrypoint") == route["entrypoint"]
                     if leads_here and self._passes(policy, own, target, "tcp", redirecting["port"])[0]:
-                        asked = _redirect(route, entrypoint["port"])
+                        asked = _redirect(route, redirecting, entrypoint["port"])
                         found.append(_question(f"{host} redirect {name}", target, redirecting["port"], "http", "open", f"entrypoint {from_name}", asked))
         return found
 
 
-def _answer(route: Data, own: str) -> Data:
+def _answer(route: Data, entrypoint: Data, own: str) -> Data:
     """What a route must answer to somebody without credentials."""
+    front = entrypoint["proxies_in_front"]
+    nameless = front is not None and not front["proxy_protocol"]  # the client is whom X-Forwarded-For names: here nobody
     asked: Data = {"scheme": "https" if route["tls"] else "http", "host": route["host"], "path": route["path"]}
-    if route["allow"] is not None and not any(_inside(own, network) for network in route["allow"]):
+    if route["allow"] is not None and (nameless or not any(_inside(own, network) for network in route["allow"])):
         return {**asked, "status": ["403"]}
     if route["auth"]:
         return {**asked, "status": ["401"]}
@@ -133,8 +136,11 @@ def _answer(route: Data, own: str) -> Data:
     return {**asked, "status": ["200-403", "405-499"]}  # 404 is the proxy's own word for a name that it does not know
 
 
-def _redirect(route: Data, port: int) -> Data:
+def _redirect(route: Data, redirecting: Data, port: int) -> Data:
     path = route["path"]
+    front = redirecting["proxies_in_front"]
+    if front is not None and front["terminates_tls"]:
+        port = 443  # the public port is that of the proxy in front, not ours
     place = re.escape(route["host"]) + (r"(:443)?" if port == 443 else f":{port}")
     return {"scheme": "http", "host": route["host"], "path": path, "status": ["301", "308"], "location": f"https://{place}{re.escape(path)}"}
 

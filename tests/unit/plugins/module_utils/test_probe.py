@@ -175,6 +175,8 @@ def test_the_source_address_is_kept() -> None:
         (Http(status=((301, 301),), location="https://a/x"), http("301 Moved", Location="https://a/x"), "open", "status 301"),
         (Http(status=((301, 301),), location="https://a/"), http("301 Moved", Location="https://a/x"), "wrong answer", "status 301, Location https://a/x"),
         (Http(status=((301, 301),), location="https://a/"), http("301 Moved"), "wrong answer", "status 301, Location missing"),
+        (Http(location="https://a/"), http("301 Moved", Location="\x1b[2Jb"), "wrong answer", "status 301, Location ?[2Jb"),  # it chooses, people read
+        (Http(location="https://a/"), http("301 Moved", Location="b" * 9999), "wrong answer", "status 301, Location " + "b" * 200 + "…"),
         (Http(body="is w.ll"), http(), "open", "status 200"),
         (Http(body="sick"), http(), "wrong answer", "status 200, but its body does not match sick"),
         (Http(), b"SSH-2.0-OpenSSH_9.2\r\n", "wrong answer", "no HTTP: BadStatusLine"),

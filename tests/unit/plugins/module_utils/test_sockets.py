@@ -62,6 +62,30 @@ def test_a_socket_is_shown_as_it_is(transport: str, address: str, v6only: bool |
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+def test_ipv4_by_way_of_an_ipv6_socket_is_ipv4(transport: str, address: str) -> None:
+    """As Java makes them: asked for 127.0.0.1, it binds ::ffff:127.0.0.1."""
+    with bound(transport, f"::ffff:{address}", False) as made:
+        found = seen(made, transport)
+    assert (found.address, found.serves) == (address, (4,))
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_the_interface_that_a_socket_is_bound_to(transport: str) -> None:
+    with bound(transport, "127.0.0.1") as made:
+        assert seen(made, transport).interface == ""
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")  # since Linux 5.7 without root too
+        assert seen(made, transport).interface == "lo"
+
+
+def test_a_port_that_is_only_taken_does_not_listen() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        inode = os.fstat(taken.fileno()).st_ino
+        assert inode not in {one.inode for one in listeners()}
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_clients_do_not_listen(transport: str) -> None:
     with bound(transport, "127.0.0.1") as server, socket.socket(socket.AF_INET, KINDS[transport]) as client:
         client.connect(server.getsockname())
@@ -139,15 +163,47 @@ DONE = message(3, struct.pack("=i", 0))
 
 
 def dumped(patch: pytest.MonkeyPatch, *answers: bytes | tuple[bytes, int], refusal: OSError | None = None, family: int = socket.AF_INET) -> list[Listener]:
-    """What one dump makes of these answers; each try gets the same ones."""
+    """What a dump makes of these answers; each try gets the same ones."""
     listed = [answer if isinstance(answer, tuple) else (answer, 0) for answer in answers]
     patch.setattr(_sockets.socket, "socket", lambda *_arguments: FakeNetlink(list(listed), refusal))
     return _sockets._dump("tcp", socket.IPPROTO_TCP, _sockets.TCP_LISTEN, family)
 
 
+def ports_dumped(patch: pytest.MonkeyPatch, *tries: list[list[int]]) -> tuple[list[int], int]:
+    """(ports that a dump finds, how often it asked): each try gets these ports, message by message, the last one for ever."""
+    asked: list[FakeNetlink] = []
+
+    def answer(*_arguments: t.Any) -> FakeNetlink:
+        messages = tries[min(len(asked), len(tries) - 1)]
+        asked.append(FakeNetlink([(b"".join(entry(port) for port in ports), 0) for ports in messages] + [(DONE, 0)]))
+        return asked[-1]
+
+    patch.setattr(_sockets.socket, "socket", answer)
+    found = _sockets._dump("tcp", socket.IPPROTO_TCP, _sockets.TCP_LISTEN, socket.AF_INET)
+    return sorted(one.port for one in found), len(asked)
+
+
 def test_a_dump_comes_in_many_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     found = dumped(monkeypatch, entry(1) + entry(2), entry(3, "::1", struct.pack("=HHB3x", 5, 11, 1)) + DONE)
     assert [(one.port, one.address, one.v6only) for one in found] == [(1, "127.0.0.1", False), (2, "127.0.0.1", False), (3, "::1", True)]
+
+
+@pytest.mark.parametrize(
+    ("tries", "ports", "asked"),
+    [
+        ([[]], [], 1),
+        ([[[1, 2, 3]]], [1, 2, 3], 1),  # in one message nothing can be skipped
+        ([[[1, 2], [3]]], [1, 2, 3], 2),
+        ([[[1, 2], [4]], [[1, 2], [3, 4]]], [1, 2, 3, 4], 3),  # 3 was skipped: a socket before it was closed between two messages
+        ([[[1], [9]], [[1, 2]]], [1, 2], 2),  # all of it in one message: 9 is gone
+        ([[[1, 2], [5]], [[1, 2], [6]], [[1, 2], [7]], [[2, 3], [8]], [[1, 2], [9]]], [1, 2, 3, 5, 6, 7, 8, 9], 5),  # never the same twice: all that was seen
+    ],
+)
+def test_a_table_that_changes_while_it_is_read_hides_nothing(
+    monkeypatch: pytest.MonkeyPatch, tries: list[list[list[int]]], ports: list[int], asked: int
+) -> None:
+    """The kernel goes on by counting, and says nothing if the count is off."""
+    assert ports_dumped(monkeypatch, *tries) == (ports, asked)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +216,12 @@ def test_a_dump_comes_in_many_messages(monkeypatch: pytest.MonkeyPatch) -> None:
         ([(entry(1) + DONE, socket.MSG_TRUNC)], "cut off"),
         ([message(20, bytes(72), length=8)], "malformed"),
         ([message(20, bytes(72), length=4096)], "malformed"),
+        ([message(20, bytes(71)) + DONE], "malformed"),  # shorter than an entry
+        ([message(20) + DONE], "malformed"),
+        ([entry(1) + bytes(8)], "malformed"),  # half a header
         ([entry(1, attributes=struct.pack("=HH", 2, 11)) + DONE], "attribute is malformed"),
+        ([entry(1, "::1", struct.pack("=HHB3x", 64, 11, 1)) + DONE], "attribute is malformed"),  # longer than its message
+        ([entry(1, "::1", struct.pack("=HH", 4, 11)) + DONE], "malformed"),  # v6only without a value: a guess would be half wrong
         ([message(4)], "changed 5 times"),  # an overrun
         ([message(3, struct.pack("=i", 0), flags=0x10)], "changed 5 times"),  # NLM_F_DUMP_INTR
     ],
@@ -221,6 +282,17 @@ def test_workers_inherit_and_the_first_process_counts(tmp_path: pathlib.Path) ->
     (tmp_path / "11").mkdir()  # gone while we look: no files
     found = holders(str(tmp_path))
     assert {inode: owner.pid for inode, owner in found.items()} == {7: 9, 9: 9, 10: 10, 100: 100}
+
+
+def test_processes_that_cannot_be_listed_raise(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(SocketsError, match="processes can't be listed"):
+        holders(str(tmp_path / "nothing"))
+
+
+def test_a_process_cannot_write_on_our_terminal(tmp_path: pathlib.Path) -> None:
+    """Whoever may start a process chooses its name: line feeds and escapes would forge what operators read."""
+    process(tmp_path, 10, "a\n\x1b[2Jb\u202e", "0::/\n", [7])
+    assert holders(str(tmp_path))[7].process == "a??[2Jb?"
 
 
 @pytest.mark.parametrize("text", ["", "1", "low high", "1 2 3"])

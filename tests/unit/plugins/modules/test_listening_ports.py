@@ -52,6 +52,13 @@ def test_findings_fail_unless_they_are_only_asked_for(capfd: pytest.CaptureFixtu
     assert (told["findings"][0]["kind"], told["findings"][0]["why"]) == ("wrong address", "m.yml:3")
 
 
+@pytest.mark.parametrize("spelling", ["::1", "0:0:0:0:0:0:0:1", "::0001"])
+def test_an_address_may_be_spelt_in_every_way(capfd: pytest.CaptureFixture[str], spelling: str) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        expected = [{"name": "test", "ports": str(server.getsockname()[1]), "bind": [spelling]}]
+        assert run(capfd, expected=expected, ignore=[EVERYTHING_ELSE])["findings"] == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -66,7 +73,10 @@ def test_findings_fail_unless_they_are_only_asked_for(capfd: pytest.CaptureFixtu
         ({"expected": [{"name": "a", "ports": "80", "bind": ["localhost"]}]}, "expected[0].bind: ['localhost']"),
         ({"expected": [{"name": "a", "ports": "80", "bind": ["10.0.0.0/8"]}]}, "expected[0].bind: ['10.0.0.0/8']"),
         ({"expected": [{"name": "a", "ports": "80", "bind": [1]}]}, "expected[0].bind: [1]"),
+        ({"expected": [{"name": "a", "ports": "²"}]}, "expected[0].ports: '²'"),  # a digit, to str.isdigit()
+        ({"expected": [{"name": "a", "ports": "80", "bind": ["fe80::1%lo"]}]}, "expected[0].bind: ['fe80::1%lo']"),
         ({"expected": [], "ignore": [{"ports": "x"}]}, "ignore[0].ports: 'x'"),
+        ({"expected": [], "ignore": [{"ports": ""}]}, "ignore[0].ports: ''"),  # an empty variable must not ignore everything
         ({"expected": [{"ports": "80"}]}, "missing required arguments: name"),
         ({"expected": [], "ignore": [{"comm": "x"}]}, "ignore.comm"),
     ],

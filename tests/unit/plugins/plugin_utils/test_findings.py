@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.alfred.portmap.plugins.filter.findings_table import findings_table
 from ansible_collections.alfred.portmap.plugins.plugin_utils._findings import table
 
 
@@ -33,3 +37,15 @@ def test_columns_are_aligned_and_hosts_are_together() -> None:
 
 def test_the_same_finding_is_told_once() -> None:
     assert table([finding("a", "listens", "x")] * 3).count("\n") == 2
+
+
+def test_a_finding_is_one_line_whatever_it_says() -> None:
+    """Texts hold words of the hosts that were asked."""
+    assert table([finding("a", "reaches", "x\ncore1  listens\x1b[2J", "y\r")]).splitlines()[1:] == ["a     reaches  x?core1  listens?[2J  y?"]
+
+
+def test_the_filter_says_what_a_finding_lacks() -> None:
+    assert findings_table([]) == ""
+    assert findings_table([finding("a", "listens", "x")]) == table([finding("a", "listens", "x")])
+    with pytest.raises(AnsibleFilterError, match="a finding has no why"):
+        findings_table([{"host": "a", "check": "listens", "text": "x"}])

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 import typing as t
 
 import pytest
+from ansible.errors import AnsibleFilterError
 
+from ansible_collections.alfred.portmap.plugins.filter.probes import probes as probes_filter
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import make_plan
 from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import probes
 
@@ -175,6 +178,29 @@ def test_redirects_are_asked_for_the_public_port(secure_port: int, right: list[s
     assert not any(location.fullmatch(place) for place in wrong)
 
 
+def fronted(entrypoint: str, **front: t.Any) -> str:
+    """The platform with proxies in front of an entrypoint."""
+    value = json.dumps({"network": "office", **front})
+    return re.sub(rf"(  {entrypoint}: {{port: \d+, )", rf"\1proxies_in_front: {value}, ", PLATFORM)
+
+
+@pytest.mark.parametrize(("proxy_protocol", "status"), [(False, ["403"]), (True, ["200-399"])])
+def test_behind_a_proxy_that_names_the_client_a_probe_is_nobody(proxy_protocol: bool, status: list[str]) -> None:
+    """As the wire shows: Traefik takes the client out of X-Forwarded-For, and without one lets nobody in."""
+    made = plan(fronted("websecure", proxy_protocol=proxy_protocol))
+    for question in asked(made, "colleague", "edge1 route inner"):
+        assert question["http"]["status"] == status
+
+
+def test_where_a_proxy_in_front_ends_tls_redirects_name_its_port() -> None:
+    made = plan(fronted("web", terminates_tls=True).replace("port: 443", "port: 8443").replace("[80, 443]", "[80, 8443]"))
+    found = asked(made, "stranger", "edge1 redirect feed")
+    assert len(found) == 2
+    for question in found:
+        assert re.fullmatch(question["http"]["location"], "https://api.example.net/feed")
+        assert not re.fullmatch(question["http"]["location"], "https://api.example.net:8443/feed")
+
+
 def test_routes_are_not_asked_by_whom_the_policy_keeps_out(planned: Data) -> None:
     assert asked(planned, "app1", "edge1 route api") == []
     assert expectations(planned, "app1", "edge1 entrypoint web") == {"blocked"}
@@ -201,6 +227,12 @@ def test_without_a_firewall_nothing_is_expected_to_be_blocked() -> None:
 def test_an_unknown_vantage_is_an_error(planned: Data) -> None:
     with pytest.raises(KeyError, match="nobody"):
         probes(planned, "nobody")
+    with pytest.raises(AnsibleFilterError, match="the plan knows no host nobody"):
+        probes_filter(planned, "nobody")
+
+
+def test_the_filter_asks_the_same(planned: Data) -> None:
+    assert probes_filter(planned, "stranger") == probes(planned, "stranger")
 
 
 def test_the_questions_are_the_same_every_time(planned: Data) -> None:
