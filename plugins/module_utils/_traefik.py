@@ -11,13 +11,14 @@ user's is passed through. Every file goes through Go's template engine first: `{
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import typing as t
 
 Data = dict[str, t.Any]
 Users = t.Mapping[str, t.Sequence[t.Mapping[str, str]]]  # by list: name and hash
 
-# Our own entrypoints beside the map's; a name in a map has no dot.
+# Our own entrypoints beside the map's. A name in a map has no dot: whatever we name after one has, or a prefix for each kind.
 API_ENTRYPOINT = "portmap.api"
 METRICS_ENTRYPOINT = "portmap.metrics"
 RESOLVER = "acme"
@@ -26,7 +27,7 @@ IPV6_CLIENT = 64  # bits of an IPv6 address that make one client
 
 # What Traefik compares passwords with; $5$, $6$ and plain text it takes without a word and then answers 401 for ever.
 HASHES = re.compile(
-    r"\$2[abxy]\$[0-3][0-9]\$[./A-Za-z0-9]{53}"  # bcrypt
+    r"\$2[abxy]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}"  # bcrypt
     r"|\$apr1\$[^$:]{1,8}\$[./A-Za-z0-9]{22}"  # Apache's MD5
     r"|\$1\$[^$:]{1,8}\$[./A-Za-z0-9]{22}"  # crypt's MD5
     r"|\{SHA\}[+/A-Za-z0-9]{27}="
@@ -69,12 +70,23 @@ def render_static(ingress: Data, tls: Data, directory: str, access_log: bool = F
         "certificatesResolvers": _resolvers(ingress, tls),
     }
     if ingress["api"]:
+        _require_loopback(ingress["api"]["address"])
         entrypoints[API_ENTRYPOINT] = {"address": _address(ingress["api"])}
         static["api"] = {"dashboard": True, "insecure": False}
     if ingress["metrics"]:
         entrypoints[METRICS_ENTRYPOINT] = {"address": _address(ingress["metrics"])}
         static["metrics"] = {"prometheus": {"entryPoint": METRICS_ENTRYPOINT}}
     return t.cast(Data, pruned({**static, "entryPoints": entrypoints}))
+
+
+def _require_loopback(address: str) -> None:
+    """The API asks for no password, and shows every password's hash."""
+    try:
+        if ipaddress.ip_address(address).is_loopback:
+            return
+    except ValueError:
+        pass  # a name, or "" for any address
+    raise TraefikError(f"ingress.api.address: {address!r} must be a loopback address (in a map: `bind: loopback` of service proxy)")
 
 
 def _address(place: Data) -> str:
@@ -137,27 +149,32 @@ def render_dynamic(ingress: Data, tls: Data, users: Users) -> Data:
         if not route["dashboard"]:
             services[name] = {"loadBalancer": {"servers": _servers(name, route)}}
         for suffix, router in _routers(name, route, middlewares):
-            router = {"entryPoints": [route["entrypoint"]], **router, "middlewares": [*chain, *router.get("middlewares", [])]}
-            routers[name + suffix] = {**router, "tls": _router_tls(route, tls)}
+            own = router.pop("middlewares", [])
+            routers[name + suffix] = {"entryPoints": [route["entrypoint"]], **router, "middlewares": [*chain, *own], "tls": _router_tls(route, tls)}
             for other, redirecting in ingress["entrypoints"].items():
                 leads_here = (redirecting["redirect_to"] or {}).get("entrypoint") == route["entrypoint"]
                 if leads_here and _ends_tls_in_front(redirecting):
                     middlewares["to-https"] = {"redirectScheme": {"scheme": "https", "permanent": True}}
-                    routers[f"{name}{suffix}-{other}"] = {**router, "entryPoints": [other], "middlewares": ["to-https", *router["middlewares"]]}
+                    # What comes by https in front is served from here, past the proxies of this entrypoint.
+                    guards = ["to-https", *_guards(name, route, ingress, redirecting, users, middlewares), *own]
+                    routers[f"{name}{suffix}.at-{other}"] = {"entryPoints": [other], **router, "middlewares": guards}
     if ingress["api"]:
         routers[API_ENTRYPOINT] = {"entryPoints": [API_ENTRYPOINT], "rule": "PathPrefix(`/api`)", "service": INTERNAL_API}
     return t.cast(Data, pruned({"http": {"routers": routers, "services": services, "middlewares": middlewares}, "tls": _tls(tls)}))
 
 
 def _routers(name: str, route: Data, middlewares: Data) -> t.Iterator[tuple[str, Data]]:
+    for key in ("host", "path"):
+        if "`" in route[key]:
+            raise TraefikError(f"ingress.routes.{name}.{key}: {route[key]!r} has a backtick, which would end it within Traefik's rule")
     host = f"Host(`{route['host']}`)"
     if not route["dashboard"]:
         path = "" if route["path"] == "/" else f" && PathPrefix(`{route['path']}`)"
         yield "", {"rule": host + path, "service": name}
         return
-    middlewares[f"{name}-home"] = {"redirectRegex": {"regex": "^(https?://[^/]+)/.*$", "replacement": "${1}/dashboard/"}}
+    middlewares[f"home-{name}"] = {"redirectRegex": {"regex": "^(https?://[^/]+)/.*$", "replacement": "${1}/dashboard/"}}
     yield "", {"rule": f"{host} && (PathPrefix(`/api`) || PathPrefix(`/dashboard/`))", "service": INTERNAL_API}
-    yield "-home", {"rule": host, "service": INTERNAL_API, "middlewares": [f"{name}-home"]}
+    yield ".home", {"rule": host, "service": INTERNAL_API, "middlewares": [f"home-{name}"]}
 
 
 def _router_tls(route: Data, tls: Data) -> t.Any:
@@ -167,19 +184,24 @@ def _router_tls(route: Data, tls: Data) -> t.Any:
 
 
 def _guards(name: str, route: Data, ingress: Data, entrypoint: Data, users: Users, middlewares: Data) -> list[str]:
-    """The middlewares that keep people out of a route, in their order; each is put into middlewares."""
+    """The middlewares that keep people out of a route at an entrypoint, in their order; each is put into middlewares."""
     front = entrypoint["proxies_in_front"]
     # Traefik takes the client's address out of X-Forwarded-For only if told how deep to look, trusted or not.
     depth = {"depth": front["depth"]} if front and not front["proxy_protocol"] else {}
+    suffix = f".depth{front['depth']}" if depth else ""
     chain = []
+    if route["allow"] == []:
+        raise TraefikError(f"ingress.routes.{name}.allow: must not be empty; null lets everybody in")
     if route["allow"]:
-        chain.append(f"allow-{name}")
+        chain.append(f"allow-{name}{suffix}")
         middlewares[chain[-1]] = {"ipAllowList": {"sourceRange": route["allow"], "ipStrategy": depth}}
     if route["rate_limit"]:
         limit = ingress["rate_limits"].get(route["rate_limit"])
         if limit is None:
             raise TraefikError(f"ingress.routes.{name}.rate_limit: there is no rate limit {route['rate_limit']!r}")
-        chain.append(f"limit-{route['rate_limit']}" + (f"-depth{front['depth']}" if depth else ""))
+        if min(limit["average"], limit["burst"]) < 1:
+            raise TraefikError(f"ingress.rate_limits.{route['rate_limit']}: average and burst must be at least 1; Traefik takes 0 for no limit")
+        chain.append(f"limit-{route['rate_limit']}{suffix}")
         strategy = {**depth, "ipv6Subnet": IPV6_CLIENT}
         middlewares[chain[-1]] = {
             "rateLimit": {"average": limit["average"], "burst": limit["burst"], "period": "1s", "sourceCriterion": {"ipStrategy": strategy}}
@@ -193,7 +215,7 @@ def _guards(name: str, route: Data, ingress: Data, entrypoint: Data, users: User
 def _users(route: str, listed: str, users: Users) -> list[str]:
     if not users.get(listed):
         raise TraefikError(f"users: route {route} needs the list {listed!r}, which is missing or empty: nobody could get in")
-    lines = []
+    lines: list[str] = []
     for user in users[listed]:
         name = user["name"]
         if not name or ":" in name or name != name.strip():
@@ -201,6 +223,8 @@ def _users(route: str, listed: str, users: Users) -> list[str]:
         if HASHES.fullmatch(user["hash"]) is None:
             kinds = "bcrypt, apr1, MD5-crypt and {SHA}"
             raise TraefikError(f"users: list {listed}: the hash of {name} is none of Traefik's kinds ({kinds}): it would refuse every password")
+        if any(line.startswith(f"{name}:") for line in lines):
+            raise TraefikError(f"users: list {listed}: {name} is on it twice")
         lines.append(f"{name}:{user['hash']}")
     return lines
 
