@@ -39,6 +39,8 @@ LATE = "no answer to the request in time"
 DATAGRAMS = 4  # how often a datagram is sent within the timeout
 MAX_BODY = 1 << 16  # bytes of a body that are looked at
 
+# linux/in.h, linux/in6.h: (level, option). Without it the kernel keeps to itself that a host or network can't be reached (ip(7)).
+_HEAR_ERRORS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES}
 
 
@@ -130,7 +132,7 @@ def _verdict_of(error: OSError) -> tuple[str, str]:
     return WRONG, str(error)
 
 
-def _family(question: Question) -> int:
+def _family(question: Question) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in question.target else socket.AF_INET
 
 
@@ -150,6 +152,7 @@ def _exchange(question: Question, payload: bytes) -> bytes:
     Datagrams get lost, and hosts send few ICMP errors a second (RFC 4443, 2.4 f): one attempt could take a refusal for silence.
     """
     with socket.socket(_family(question), socket.SOCK_DGRAM) as udp:
+        udp.setsockopt(*_HEAR_ERRORS[_family(question)], 1)
         if question.source:
             udp.bind((question.source, 0))
         udp.settimeout(question.timeout / DATAGRAMS)

@@ -15,8 +15,9 @@ description:
     must be open.
   - Each answer has a verdict. V(open) means that it answered, as asked for. V(refused), that the host is there and nobody
     listens; the packet got through every policy, so a port that is to be blocked and refuses is a finding. V(filtered), that
-    nothing came back within the timeout. V(unreachable), that the network has no way there, which proves nothing about a
-    policy and is a finding either way. V(wrong answer), that it is open and answered something else.
+    nothing came back within the timeout; a host that is down looks like that too. V(unreachable), that the network has no way
+    there, which proves nothing about a policy and is a finding either way. V(wrong answer), that it is open and answered
+    something else.
   - Changes nothing.
 extends_documentation_fragment:
   - alfred.portmap.attributes

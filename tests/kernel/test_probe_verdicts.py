@@ -15,8 +15,9 @@ from netlab import HOST4, HOST6, Lab
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOWHERE4, NOWHERE6 = "198.51.100.1", "2001:db8:ffff::1"
+NOBODY4, NOBODY6 = "203.0.113.77", "2001:db8:1::77"  # in the outside's own networks
 
-# 1 and 2: dropped, 3 and 4: rejected, all else passes; nobody listens.
+# 1 and 2: dropped, 3: refused, 4, 6 and 8: rejected in other words, all else passes; nobody listens.
 POLICY = """
 table inet test {
     chain input {
@@ -25,6 +26,8 @@ table inet test {
         tcp dport 3 reject with tcp reset
         udp dport 3 reject
         meta l4proto { tcp, udp } th dport 4 reject with icmpx admin-prohibited
+        meta l4proto { tcp, udp } th dport 6 reject with icmpx no-route
+        meta l4proto { tcp, udp } th dport 8 reject with icmpx host-unreachable
     }
 }
 """
@@ -67,16 +70,24 @@ def test_what_stands_between_is_told_apart(lab: Lab, address: str, kind: str) ->
 
 @pytest.mark.parametrize("address", [HOST4, HOST6])
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
-def test_a_firewall_that_says_prohibited_is_not_silent(lab: Lab, address: str, kind: str) -> None:
+def test_a_firewall_that_says_unreachable_is_not_silent(lab: Lab, address: str, kind: str) -> None:
     # without the network's delay the first answer comes while connect() still holds the socket: the second SYN's counts (1 s)
-    ((verdict, detail),) = probe(lab, {"target": address, "port": 4, "kind": kind, "timeout": 3})
-    assert verdict == "unreachable" and detail
+    found = probe(lab, *({"target": address, "port": port, "kind": kind, "timeout": 3} for port in (4, 6, 8)))
+    assert [verdict for verdict, _detail in found] == ["unreachable"] * 3
+    assert all(detail for _verdict, detail in found)
 
 
 @pytest.mark.parametrize("address", [NOWHERE4, NOWHERE6])
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 def test_no_way_there_proves_nothing(lab: Lab, address: str, kind: str) -> None:
     assert probe(lab, {"target": address, "port": 22, "kind": kind}) == [("unreachable", "Network is unreachable")]
+
+
+def test_a_host_that_is_down_is_silent_until_the_kernel_gives_it_up(lab: Lab) -> None:
+    """After three unanswered ARP requests or solicitations, one a second; whoever asks for less time takes it for a policy."""
+    places = [{"target": target, "port": 22, "kind": kind} for target in (NOBODY4, NOBODY6) for kind in ("tcp", "udp")]
+    assert probe(lab, *places) == [("filtered", "")] * 4
+    assert probe(lab, *({**place, "timeout": 20} for place in places)) == [("unreachable", "No route to host")] * 4
 
 
 def test_an_address_that_is_not_ours_cannot_ask(lab: Lab) -> None:

@@ -17,6 +17,7 @@ EPHEMERAL = Span(32768, 60999)
 WEB = Expected("web", "tcp", Span(80, 80), "any", True, "port_map.yml:7 services.web")
 LOCAL = Expected("admin", "tcp", Span(80, 80), "loopback", True, "")
 PINNED = Expected("dns", "udp", Span(53, 53), ("203.0.113.5", "2001:db8::5"), True, "")
+HIDDEN = Expected("dev", "tcp", Span(8000, 8010), "loopback", False, "")
 RANGE = Expected("rtp", "udp", Span(1000, 1999), "any", False, "")
 
 
@@ -65,6 +66,7 @@ def test_what_is_as_planned_is_silent(expected: list[Expected], listeners: list[
         ([LOCAL], [on("0.0.0.0:80")], "admin: 80/tcp listens on 0.0.0.0, expected loopback; it is nginx (pid 42, nginx.service)"),
         ([LOCAL], [on("127.0.0.1:80"), on(":::80")], "admin: 80/tcp listens on ::, expected loopback; it is nginx (pid 42, nginx.service)"),
         ([PINNED], [on("0.0.0.0:53", "udp", None)], "dns: 53/udp listens on 0.0.0.0, expected 203.0.113.5, 2001:db8::5; no process is seen to hold it"),
+        ([HIDDEN], [on(":::8005")], "dev: 8005/tcp listens on ::, expected loopback; it is nginx (pid 42, nginx.service)"),  # need not be, nor there
         ([], [on("0.0.0.0:80")], "80/tcp listens on 0.0.0.0, and nothing in the map explains it; it is nginx (pid 42, nginx.service)"),
         ([], [on("0.0.0.0:80", owner=None)], "80/tcp listens on 0.0.0.0, and nothing in the map explains it; no process is seen to hold it"),
         ([], [on("0.0.0.0:40000")], "40000/tcp listens on 0.0.0.0, and nothing in the map explains it; it is nginx (pid 42, nginx.service)"),
@@ -80,6 +82,14 @@ def test_the_other_transport_is_another_port() -> None:
         "web: nothing listens on 80/tcp",
         "80/udp listens on 0.0.0.0, and nothing in the map explains it; no process is seen to hold it",
     ]
+
+
+@pytest.mark.parametrize("elsewhere", ["0.0.0.0:81", "0.0.0.0:79"])
+def test_another_port_is_none_of_a_lines_business(elsewhere: str) -> None:
+    unexpected = f"{elsewhere[-2:]}/tcp listens on 0.0.0.0, and nothing in the map explains it; it is nginx (pid 42, nginx.service)"
+    assert found([WEB], [on(elsewhere)]) == ["web: nothing listens on 80/tcp", unexpected]
+    wrong_address = "web: 80/tcp listens on 127.0.0.1, expected any; it is nginx (pid 42, nginx.service)"
+    assert found([WEB], [on("127.0.0.1:80"), on(elsewhere)]) == [wrong_address, unexpected]
 
 
 def test_a_finding_has_all_that_a_program_needs() -> None:
@@ -131,6 +141,7 @@ def test_patterns_for_what_nobody_needs_to_hear_of(pattern: dict[str, t.Any], ma
 def test_an_unknown_owner_is_never_ignored_by_name() -> None:
     listener = on("0.0.0.0:10250", owner=None)
     assert len(found([], [listener], Ignored(process="?*"), Ignored(unit="?*"))) == 1
+    assert found([], [listener], Ignored(ports=Span(10250, 10250))) == [], "but by its port"
 
 
 def test_what_is_expected_cannot_be_ignored_away() -> None:

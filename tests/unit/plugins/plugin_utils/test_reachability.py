@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import re
 import textwrap
 import typing as t
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.alfred.portmap.plugins.filter.probes import probes as probes_filter
+from ansible_collections.alfred.portmap.plugins.modules import probe
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import make_plan
 from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import probes
 
@@ -237,3 +240,73 @@ def test_the_filter_asks_the_same(planned: Data) -> None:
 
 def test_the_questions_are_the_same_every_time(planned: Data) -> None:
     assert probes(planned, "stranger") == probes(plan(), "stranger")
+
+
+# The map that is shipped, on the lab's hosts: who reaches what, said a second time by hand.
+
+INVENTORIES = pathlib.Path(__file__).parents[4] / "inventories"
+PLATFORM_PORTS = {
+    "core1": {8080, 8081, 8082, 8083, 8084, 8085, 8086},
+    "ui1": {3000, 3001, 8501},
+    "data1": {5432, 5433, 5434, 6379, 9121, 9187},
+    "monitor1": {3000, 9090},
+}
+ROUTED = {"core1": {8080}, "ui1": {3000, 8501}, "monitor1": {3000, 9090}}
+SSH = {host: {22} for host in ("edge1", *PLATFORM_PORTS)}
+METRICS = {"bastion1": {9100}, "edge1": {9100, 8881}, **{host: {9100} for host in PLATFORM_PORTS}}
+HTTPS = {"edge1": {443}}  # which every managed host may call anywhere
+
+
+def together(vantage: str, *parts: dict[str, set[int]]) -> dict[str, set[int]]:
+    """Several of these for one vantage, which does not ask itself."""
+    hosts = {host for part in parts for host in part} - {vantage}
+    return {host: set().union(*(part.get(host, set()) for part in parts)) for host in hosts}
+
+
+REACHES = {
+    "outsider": {"edge1": {80, 443}},
+    "bastion1": together("bastion1", SSH, HTTPS),
+    "edge1": ROUTED,
+    "core1": together("core1", PLATFORM_PORTS, HTTPS),
+    "ui1": together("ui1", PLATFORM_PORTS, HTTPS),
+    "data1": together("data1", PLATFORM_PORTS, HTTPS),
+    "monitor1": together("monitor1", PLATFORM_PORTS, METRICS, HTTPS),
+}
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Data:
+    """The plan of inventories/port_map.yml for inventories/lab."""
+    groups = {name: group["hosts"] for name, group in yaml.safe_load((INVENTORIES / "lab/hosts.yml").read_text()).items() if "hosts" in group}
+    hosts = {
+        host: {"addresses": entry["port_map_addresses"], "managed": entry.get("port_map_managed", True), "users": ["default"]}
+        for group in groups.values()
+        for host, entry in group.items()
+    }
+    document = {"path": "port_map.yml", "text": (INVENTORIES / "port_map.yml").read_text()}
+    return make_plan([document], "lab", {"hosts": hosts, "groups": {name: list(group) for name, group in groups.items()}})
+
+
+@pytest.mark.parametrize("vantage", REACHES)
+@pytest.mark.parametrize("version", [4, 6])
+def test_the_shipped_map_lets_in_whom_the_guide_names(shipped: Data, vantage: str, version: int) -> None:
+    places = {address: host for part in ("hosts", "vantages") for host, entry in shipped[part].items() for address in entry["addresses"]}
+    expected: dict[str, dict[str, set[int]]] = {"open": {}, "blocked": {}}
+    for question in probes(shipped, vantage):
+        if (":" in question["target"]) is (version == 6):
+            expected[question["expect"]].setdefault(places[question["target"]], set()).add(question["port"])
+    assert expected["open"] == REACHES[vantage]
+    everything = {host: ports | {22, 9100} for host, ports in {**PLATFORM_PORTS, "edge1": {80, 443, 8880, 8881}, "bastion1": set()}.items()}
+    for host, ports in everything.items():
+        if host != vantage:
+            assert expected["blocked"][host] > ports - REACHES[vantage].get(host, set()), "what is not open is asked too, and ports that nobody declared"
+            assert not expected["blocked"][host] & REACHES[vantage].get(host, set())
+
+
+def test_the_module_takes_every_question(shipped: Data) -> None:
+    for vantage in REACHES:
+        for question in probes(shipped, vantage):
+            defaults = {"timeout": 2.0, "source": ""}
+            http = {"scheme": "http", "path": "/", "host": "", "status": ["200-399"], "location": "", "body": "", "verify": False}
+            read = probe.question({**defaults, **question, "http": {**http, **question.get("http", {})}})
+            assert (read.target, read.port, read.expect) == (question["target"], question["port"], question["expect"])
