@@ -182,6 +182,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._traefik import Tra
 from ansible_collections.alfred.portmap.plugins.module_utils._yaml import dump
 
 HEADER = "# made by alfred.portmap from the port map: changes by hand are overwritten\n"
+OWNER = 0
 MODE = 0o640
 
 
@@ -203,7 +204,7 @@ def place(path: str, text: str, group: str) -> None:
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
-        os.fchown(file.fileno(), 0, grp.getgrnam(group).gr_gid)
+        os.fchown(file.fileno(), OWNER, grp.getgrnam(group).gr_gid)
         os.fchmod(file.fileno(), MODE)
         os.fsync(file.fileno())
     os.rename(staged, path)
@@ -213,7 +214,7 @@ def right_owner(path: str, group: str) -> bool:
     """Whether a file is root's, the group's, and 0640."""
     try:
         found = os.stat(path)
-        return (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (0, grp.getgrnam(group).gr_gid, MODE)
+        return (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (OWNER, grp.getgrnam(group).gr_gid, MODE)
     except (FileNotFoundError, KeyError):
         return False
 
@@ -298,14 +299,17 @@ def main() -> None:
         module.fail_json(msg=f"{error}; nothing was changed")
     except KeyError as error:
         module.fail_json(msg=f"ingress: has no key {error}; nothing was changed")
-    except TypeError as error:
+    except (AttributeError, TypeError) as error:
         module.fail_json(msg=f"ingress: {error}; nothing was changed")
     if "{{" in static_text + dynamic_text:
         module.fail_json(msg="ingress: has '{{' in a value, and Traefik would run it as a template; nothing was changed")
     group = options["group"]
     if not module.check_mode:
         refuse_missing(module, watched, group)
-    before_static, before_dynamic = read(static_path), read(dynamic_path)
+    try:
+        before_static, before_dynamic, started = read(static_path), read(dynamic_path), read(options["started_file"])
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}; nothing was changed")
     static_changed = before_static != static_text or not right_owner(static_path, group)
     dynamic_changed = before_dynamic != dynamic_text or not right_owner(dynamic_path, group)
     if static_changed and options["binary"] and os.access(options["binary"], os.X_OK):
@@ -324,8 +328,8 @@ def main() -> None:
         changed=static_changed or dynamic_changed,
         static_changed=static_changed,
         dynamic_changed=dynamic_changed,
-        restart_needed=read(options["started_file"]) != static_text,
-        routers=sorted(dynamic["http"]["routers"]),
+        restart_needed=started != static_text,
+        routers=sorted(dynamic.get("http", {}).get("routers", {})),
         diff=[
             {"before_header": static_path, "before": before_static, "after_header": static_path, "after": static_text},
             {"before_header": dynamic_path, "before": shown(before_dynamic), "after_header": dynamic_path, "after": HEADER + dump(masked(dynamic))},
@@ -334,8 +338,8 @@ def main() -> None:
 
 
 def shown(text: str) -> str:
-    """A dynamic file as it may be shown: what stands for a user is name and hash in quotes, and the hash is hidden."""
-    return re.sub(r'^(\s*- "[^":]*):(?:\$(?:2[abxy]|apr1|1)\$|\{SHA\})[^"]*"$', r'\1:(hidden)"', text, flags=re.MULTILINE)
+    """What stood in the dynamic file, as it may be shown: whatever looks like a hash is hidden, be it by whose hand."""
+    return re.sub(r""":(?:\$[0-9a-z]+\$|\{S?SHA[0-9]*\})[^\s"'\]]*[^\s"'\],]""", ":(hidden)", text, flags=re.IGNORECASE)
 
 
 if __name__ == "__main__":
