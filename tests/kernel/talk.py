@@ -193,7 +193,9 @@ class Crafted(t.NamedTuple):
 def crafted(source: str, destination: str, protocol: int, payload: bytes, checksum_at: int, hop_limit: int = 64, options: bool = False) -> Crafted:
     """An IP packet whose payload gets its checksum; with options an IPv6 extension header stands before it."""
     ends = ipaddress.ip_address(source).packed + ipaddress.ip_address(destination).packed
-    pseudo = b"" if protocol == ICMP else ends + (struct.pack("!BBH", 0, protocol, len(payload)) if len(ends) == 8 else struct.pack("!II", len(payload), protocol))
+    pseudo = ends + (struct.pack("!BBH", 0, protocol, len(payload)) if len(ends) == 8 else struct.pack("!II", len(payload), protocol))
+    if protocol == ICMP:  # alone in having no pseudo-header under its checksum (RFC 792)
+        pseudo = b""
     payload = payload[:checksum_at] + struct.pack("!H", checksum(pseudo + payload) or 0xFFFF) + payload[checksum_at + 2 :]
     head = t.cast("tuple[int, int]", struct.unpack("!HH", payload[:4]))
     if options:
@@ -217,7 +219,9 @@ def udp(source: str, destination: str, sport: int, dport: int, options: bool = F
 
 def tcp(source: str, destination: str, sport: int, dport: int, flags: int = SYN, options: bool = False) -> Crafted:
     """A segment of no session."""
-    return crafted(source, destination, TCP, struct.pack("!HHIIBBHHH", sport, dport, 1000, 1000 if flags & ACK else 0, 5 << 4, flags, 1024, 0, 0), 16, options=options)
+    acknowledged = 1000 if flags & ACK else 0
+    header = struct.pack("!HHIIBBHHH", sport, dport, 1000, acknowledged, 5 << 4, flags, 1024, 0, 0)
+    return crafted(source, destination, TCP, header, 16, options=options)
 
 
 def fates(host: Namespace, sender: Namespace, packets: list[Crafted]) -> list[bool]:

@@ -106,7 +106,8 @@ def test_neighbours_are_found_again(lab: Lab) -> None:
     """Dropped neighbour discovery is not seen until the cache runs out: then IPv6 is dead."""
     port = free_port()
     put(lab, policy(rule(port), egress=[rule(port)]))
-    for caller, called, address in ((lab.outside, lab.host, HOST6), (lab.host, lab.outside, OUTSIDE6), (lab.box1, lab.host, DOCKER6), (lab.host, lab.box1, BOX1_6)):
+    ways = ((lab.outside, lab.host, HOST6), (lab.host, lab.outside, OUTSIDE6), (lab.box1, lab.host, DOCKER6), (lab.host, lab.box1, BOX1_6))
+    for caller, called, address in ways:
         for namespace in (lab.host, lab.outside, lab.box1):
             namespace.run("ip", "-6", "neigh", "flush", "all")
         assert session(caller, called, address, port).goes_on("client")
@@ -247,7 +248,8 @@ def test_only_what_goes_on_may_leave_by_an_open_port(untracked: Lab, host_addres
     """The rule for old sessions opens none, and is for TCP from ports that are open."""
     lab, port, closed, peer = untracked, free_port(), free_port(), peer_of(host_address)
     put(lab, policy(rule(port), rule(closed, transport="udp")))
-    segments = [tcp(host_address, peer, sport, 1000 + flags, flags) for sport in (port, closed) for flags in (SYN, SYN | ACK, SYN | PSH, ACK, PSH | ACK, FIN | ACK)]
+    kinds = (SYN, SYN | ACK, SYN | PSH, ACK, PSH | ACK, FIN | ACK)
+    segments = [tcp(host_address, peer, sport, 1000 + flags, flags) for sport in (port, closed) for flags in kinds]
     assert fates(lab.host, lab.host, segments) == [False] * 3 + [True] * 3 + [False] * 6
     assert fates(lab.host, lab.host, [udp(host_address, peer, port, 9)]) == [False]
     assert fates(lab.host, lab.outside, [tcp(peer, host_address, port, closed, ACK)]) == [False], "never inwards"
