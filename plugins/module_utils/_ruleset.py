@@ -16,6 +16,7 @@ How it is built, and why:
 - No rule asks for a SYN or for a valid state: a session that is older than the table goes on (a first install). Where this host
   speaks first in it, the kernel can't tell whose answer that is: so what is no SYN may leave by the ports that rules let in.
 - The chains come before everybody else's (priority filter - 10). A drop is final there, an accept is not.
+- Each of them ends in a rule that drops, beside its policy: see _drop().
 """
 
 from __future__ import annotations
@@ -239,7 +240,7 @@ class _Table:
         rules += self._lookups("in", "{0} dport")
         own = [transport for transport in TRANSPORTS if f"containers_{transport}" in self._maps_there]
         rules += [f'iifname "{name}" {transport} dport @containers_{transport} accept' for name in self._policy.container_interfaces for transport in own]
-        rules += ["meta pkttype { broadcast, multicast } drop", *self._drop("in", final=False)]
+        rules += ["meta pkttype { broadcast, multicast } drop", *self._drop("in")]
         return self._hook("input", "drop", rules)
 
     def _output(self) -> Lines:
@@ -259,7 +260,7 @@ class _Table:
             *self._lookups("out", "{0} dport"),
             *([f"tcp flags & syn == 0x0 tcp sport @answers_tcp accept {older}"] if "answers_tcp" in self._maps_there else []),
             "fib daddr type { broadcast, multicast } drop",
-            *self._drop("out", final=False),
+            *self._drop("out"),
         ]
         return self._hook("output", "drop", rules)
 
@@ -293,13 +294,17 @@ class _Table:
     def _chain(self, name: str, rules: Lines) -> Lines:
         return [f"chain {name} {{", *(f"\t{rule}" for rule in rules), "}"]
 
-    def _drop(self, way: str, final: bool = True) -> Lines:
-        """Log what gets here, at a bounded rate, and drop it (the policy of a base chain drops by itself)."""
+    def _drop(self, way: str) -> Lines:
+        """Log what gets here, at a bounded rate, and drop it.
+
+        By a rule, in base chains too: while a transaction is committed the new chain's rules count a moment before its policy does,
+        and until then that is accept (nf_tables_commit() in the kernel).
+        """
         lines = []
         if self._log.get("enabled"):
             prefix = re.sub(r"[^A-Za-z0-9 ._:-]", "_", str(self._log["prefix"]))[:60]
             lines = [f'limit rate {self._log["rate"]}/minute burst {self._log["burst"]} packets log prefix "{prefix} drop {way}: " level info']
-        return [*lines, "drop"] if final else lines
+        return [*lines, "drop"]
 
 
 def _outermost(members: t.Iterable[Network], version: int) -> list[Network]:

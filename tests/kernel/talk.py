@@ -73,6 +73,7 @@ RECORDER_HOOK = """
     chain late_%(hook)s {
         type filter hook %(hook)s priority filter + 20; policy drop;
         meta l4proto { tcp, udp, icmp, ipv6-icmp } add @through { th sport . th dport }
+        icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
     }
 """
 HOOKS = ("input", "output", "forward")
@@ -222,6 +223,11 @@ def tcp(source: str, destination: str, sport: int, dport: int, flags: int = SYN,
     acknowledged = 1000 if flags & ACK else 0
     header = struct.pack("!HHIIBBHHH", sport, dport, 1000, acknowledged, 5 << 4, flags, 1024, 0, 0)
     return crafted(source, destination, TCP, header, 16, options=options)
+
+
+def translated(packet: Crafted, dport: int) -> Crafted:
+    """The same packet, known by the port that it has once DNAT was done: the hooks see no other."""
+    return packet._replace(head=(packet.head[0], dport))
 
 
 def fates(host: Namespace, sender: Namespace, packets: list[Crafted]) -> list[bool]:
