@@ -28,7 +28,7 @@ import threading
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
 
@@ -37,6 +37,7 @@ KINDS = ("tcp", "udp", "dns", "http")
 EXPECTATIONS = ("open", "blocked")
 LATE = "no answer to the request in time"
 DATAGRAMS = 4  # how often a datagram is sent within the timeout
+PATIENT = 16  # how many questions at a time are asked again
 MAX_BODY = 1 << 16  # bytes of a body that are looked at
 
 # linux/in.h, linux/in6.h: (level, option). Without it the kernel keeps to itself that a host or network can't be reached (ip(7)).
@@ -87,6 +88,11 @@ class Answer:
         return self.verdict == (OPEN if self.question.expect == "open" else FILTERED)
 
     @property
+    def doubtful(self) -> bool:
+        """Whether a lost packet or a busy host would look the same: an answer was expected, and none came in time."""
+        return self.question.expect == "open" and (self.verdict == FILTERED or self.detail == LATE)
+
+    @property
     def text(self) -> str:
         """The answer in one line."""
         question = self.question
@@ -102,8 +108,22 @@ def authority(question: Question) -> str:
     return f"{target}:{question.port}/{'tcp' if question.kind == 'tcp' else 'udp'}"
 
 
-def ask_all(questions: list[Question], concurrency: int = 128) -> list[Answer]:
-    """Ask everything, at most `concurrency` questions at a time; answers come in the order of the questions."""
+def ask_all(questions: list[Question], concurrency: int = 128, retries: int = 2) -> list[Answer]:
+    """Ask everything, at most `concurrency` questions at a time; answers come in the order of the questions.
+
+    What did not answer in time is asked again, up to `retries` times, few at a time and each time with twice the patience:
+    asking much at once is load too, and what it slows down is no finding. Nothing else is: an open port does not get blocked by asking.
+    """
+    answers = _at_once(questions, concurrency)
+    for attempt in range(1, retries + 1):
+        doubtful = [index for index, answer in enumerate(answers) if answer.doubtful]
+        patient = [replace(questions[index], timeout=questions[index].timeout * 2**attempt) for index in doubtful]
+        for index, answer in zip(doubtful, _at_once(patient, min(concurrency, PATIENT))):
+            answers[index] = answer
+    return answers
+
+
+def _at_once(questions: list[Question], concurrency: int) -> list[Answer]:
     if not questions:
         return []
     with ThreadPoolExecutor(max_workers=min(concurrency, len(questions))) as pool:

@@ -114,6 +114,12 @@ options:
     description: How many questions are under way at once at most.
     type: int
     default: 128
+  retries:
+    description:
+      - How often a question that should have been answered, and was not in time, is asked again; each time few at once, with twice the patience.
+      - No other answer is asked for again.
+    type: int
+    default: 2
   fail_on_findings:
     description: Whether the module fails if an answer is not as expected.
     type: bool
@@ -279,6 +285,7 @@ def main() -> None:
         argument_spec={
             "questions": {"type": "list", "elements": "dict", "required": True, "options": question_spec},
             "concurrency": {"type": "int", "default": 128},
+            "retries": {"type": "int", "default": 2},
             "fail_on_findings": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
@@ -291,7 +298,9 @@ def main() -> None:
             module.fail_json(msg=f"questions[{index}] ({data['name']}): {error}", answers=[], findings=[])
     if module.params["concurrency"] < 1:
         module.fail_json(msg=f"concurrency: {module.params['concurrency']} must be at least 1", answers=[], findings=[])
-    answers = ask_all(questions, module.params["concurrency"])
+    if module.params["retries"] < 0:
+        module.fail_json(msg=f"retries: {module.params['retries']} must not be negative", answers=[], findings=[])
+    answers = ask_all(questions, module.params["concurrency"], module.params["retries"])
     findings = [dict(answer_data(answer), text=answer.text) for answer in answers if not answer.good]
     result = {"changed": False, "answers": [answer_data(answer) for answer in answers], "findings": findings}
     if findings and module.params["fail_on_findings"]:

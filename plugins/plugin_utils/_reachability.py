@@ -21,6 +21,7 @@ Data = dict[str, t.Any]
 
 UNDECLARED = (2375, 8888, 31337, 60001)  # asked for where the map says nothing of them: nobody may be let in
 UNDECLARED_SAMPLE = 2
+NOT_LET_OUT = "not let out of the asking host"  # its own policy drops it: the target's is not put to the test
 
 
 def probes(plan: t.Mapping[str, t.Any], vantage: str) -> list[Data]:
@@ -58,7 +59,7 @@ class _Vantage:
         if self._policy is not None:
             out = decide(self._policy, Packet("output", own, target, transport, port))
             if not out.accept:
-                return False, "not let out"
+                return False, NOT_LET_OUT
         if policy is None:
             return True, "no policy there"
         verdict = decide(policy, Packet("input", own, target, transport, port))

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.alfred.portmap.plugins.module_utils import _probe
-from ansible_collections.alfred.portmap.plugins.module_utils._probe import Answer, Http, Question, ask, ask_all, authority
+from ansible_collections.alfred.portmap.plugins.module_utils._probe import LATE, Answer, Http, Question, ask, ask_all, authority
 
 LOOPBACK = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 Talk = t.Callable[[socket.socket], None]
@@ -337,3 +337,32 @@ def test_answers_come_in_the_order_of_the_questions() -> None:
 def test_where_a_question_goes(question: Question, text: str) -> None:
     assert authority(question) == text
     assert Answer(question, "filtered", "x", 0.1).text == f"a: {text} is filtered (x), expected open"
+
+
+def test_what_is_late_is_asked_again_with_more_patience() -> None:
+    heard: list[bytes] = []
+    slow = threading.Event()
+
+    def talk(client: socket.socket) -> None:
+        says(b"", heard)(client)
+        if len(heard) == 1:
+            slow.wait(5)  # a busy host: no answer within the first question's patience
+        client.sendall(http())
+
+    with server(talk) as port:
+        asked = Question("api", "127.0.0.1", port, kind="http", timeout=0.3)
+        assert ask_all([asked], retries=0)[0].detail == LATE
+        heard.clear()
+        answers = ask_all([asked, asked], concurrency=1)
+        slow.set()
+    assert [(answer.verdict, answer.good) for answer in answers] == [("open", True)] * 2
+    assert len(heard) == 3
+
+
+def test_nothing_else_is_asked_again() -> None:
+    heard: list[bytes] = []
+    with server(says(http("500 Internal Server Error"), heard)) as port:
+        closed = Question("closed", "127.0.0.1", unused())
+        answers = ask_all([Question("api", "127.0.0.1", port, kind="http"), closed, Question("open", "127.0.0.1", port, expect="blocked")])
+    assert [answer.verdict for answer in answers] == ["wrong answer", "refused", "open"]
+    assert len(heard) == 1

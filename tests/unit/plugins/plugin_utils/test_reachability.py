@@ -111,7 +111,7 @@ def test_both_ends_decide(planned: Data, name: str, vantages_let_in: set[str]) -
 def test_each_question_says_why(planned: Data) -> None:
     (found, _v6) = asked(planned, "bastion1", "app1 sshd")
     assert re.fullmatch(r"port_map\.yml:\d+ firewall\.ingress\[1\]", found["why"])
-    assert {question["why"] for question in asked(planned, "edge1", "app1 sshd")} == {"not let out"}
+    assert {question["why"] for question in asked(planned, "edge1", "app1 sshd")} == {"not let out of the asking host"}
     assert {question["why"] for question in asked(planned, "stranger", "app1 sshd")} == {"no rule lets it in"}
 
 
