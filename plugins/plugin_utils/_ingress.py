@@ -32,18 +32,26 @@ def plan_ingress(placement: Placement, host: str, problems: Problems) -> t.Optio
         routes[route.name] = _route(placement, host, route, problems)
     return {
         "proxy": port_map.ingress,
-        "api": _own_port(proxy.ports[""]),
-        "metrics": next((_own_port(port) for port in proxy.ports.values() if port.name and port.metrics), None),
+        "container": proxy.container,
+        "api": _own_port(placement, host, proxy.ports[""], problems),
+        "metrics": next((_own_port(placement, host, port, problems) for port in proxy.ports.values() if port.name and port.metrics), None),
         "entrypoints": {entrypoint.name: _entrypoint(placement, entrypoint) for entrypoint in port_map.entrypoints.values()},
         "rate_limits": {limit.name: {"average": limit.average, "burst": limit.burst} for limit in port_map.rate_limits.values()},
         "routes": routes,
     }
 
 
-def _own_port(port: Port) -> t.Optional[dict[str, t.Any]]:
+def _own_port(placement: Placement, host: str, port: Port, problems: Problems) -> t.Optional[dict[str, t.Any]]:
+    """Where one of the proxy's own ports listens: "" is every address. The proxy takes one address for each of them."""
     if port.span is None:
         return None
-    return {"address": "127.0.0.1" if port.bind == "loopback" else "", "port": port.span.lo}
+    bound = placement.bind(host, port)
+    if isinstance(bound, str):
+        return {"address": "127.0.0.1" if bound == "loopback" else "", "port": port.span.lo}
+    if len(bound) > 1:
+        rule = f"`bind`: the proxy listens on one address here, and host {host} has {', '.join(bound)} in that network: name one that holds one of them"
+        problems.error(port.origin, port.bind, rule)
+    return {"address": bound[0], "port": port.span.lo} if bound else None
 
 
 def _entrypoint(placement: Placement, entrypoint: Entrypoint) -> dict[str, t.Any]:

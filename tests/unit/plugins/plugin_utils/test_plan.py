@@ -205,7 +205,34 @@ def test_routes_open_the_way_from_the_proxy_and_name_their_backends() -> None:
     assert ingress["rate_limits"] == {"api": {"average": 100, "burst": 100}}
     assert ingress["entrypoints"]["web"]["redirect_to"] == {"entrypoint": "websecure", "port": 443}
     assert ingress["api"] == {"address": "127.0.0.1", "port": 8880}
+    assert ingress["container"] is False
     assert made["hosts"]["app1"]["ingress"] is None
+
+
+@pytest.mark.parametrize(
+    ("bind", "address"), [("any", ""), ("loopback", "127.0.0.1"), ("four", "203.0.113.11"), ("six", "2001:db8:1::11"), ("one", "198.51.100.7")]
+)
+def test_the_proxys_own_ports_listen_where_the_map_says_and_nowhere_else(bind: str, address: str) -> None:
+    networks = 'networks: {four: [203.0.113.0/24], six: ["2001:db8:1::/64"], one: [198.51.100.7]}\n'
+    text = networks + PROXIED.lstrip().replace("port: 8881, bind: any", f"port: 8881, bind: {bind}")
+    stock = inventory({"edge": ["edge1"], "app": ["app1"]}, {"edge1": ["203.0.113.11", "2001:db8:1::11", "198.51.100.7"]}, edge1={"users": ["default"]})
+    edge = plan(text, stock)["hosts"]["edge1"]
+    assert edge["ingress"]["metrics"] == {"address": address, "port": 8881}
+    (listener,) = [one for one in edge["listeners"] if one["name"] == "proxy.metrics"]
+    assert listener["bind"] == (bind if bind in ("any", "loopback") else [address]), "what is served is what is verified"
+
+
+def test_a_proxys_port_at_several_addresses_is_an_error() -> None:
+    """One of them would leave out callers that the plan counts on, all of them would be wider than stated."""
+    networks = 'networks: {inner: [203.0.113.0/24, "2001:db8:1::/64"]}\n'
+    (found,) = errors(networks + PROXIED.lstrip().replace("port: 8881, bind: any", "port: 8881, bind: inner"), PROXIED_HOSTS)
+    assert "services.proxy.ports.metrics" in found and "'inner'" in found
+    assert "`bind`: the proxy listens on one address here, and host edge1 has 203.0.113.12, 2001:db8:1::12 in that network" in found
+    (none,) = errors(
+        networks + PROXIED.lstrip().replace("port: 8881, bind: any", "port: 8881, bind: inner"),
+        {**PROXIED_HOSTS, "hosts": {**PROXIED_HOSTS["hosts"], "edge1": {**PROXIED_HOSTS["hosts"]["edge1"], "addresses": ["192.0.2.1"]}}},
+    )
+    assert "host edge1 has no address in that network" in none
 
 
 def test_exposure_says_who_the_address_and_the_policy_let_in() -> None:
@@ -257,6 +284,7 @@ def test_containers_of_one_host_meet_under_their_names() -> None:
     firewall: none
     """
     made = plan(text, inventory({}, vm1={}))
+    assert made["hosts"]["vm1"]["ingress"]["container"] is True
     routes = made["hosts"]["vm1"]["ingress"]["routes"]
     assert routes["web"]["backends"] == [{"address": "web", "port": 3000}]
     assert routes["published"]["backends"] == [{"address": "published", "port": 80}]
