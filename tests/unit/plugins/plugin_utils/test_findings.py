@@ -9,6 +9,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.alfred.portmap.plugins.filter.findings_table import findings_table
+from ansible_collections.alfred.portmap.plugins.filter.firewall_findings import firewall_findings
 from ansible_collections.alfred.portmap.plugins.plugin_utils._findings import table
 
 
@@ -49,3 +50,23 @@ def test_the_filter_says_what_a_finding_lacks() -> None:
     assert findings_table([finding("a", "listens", "x")]) == table([finding("a", "listens", "x")])
     with pytest.raises(AnsibleFilterError, match="a finding has no why"):
         findings_table([{"host": "a", "check": "listens", "text": "x"}])
+
+
+def test_a_check_of_the_firewall_becomes_findings() -> None:
+    conflict = {"kind": "ufw", "where": "chain INPUT", "what": "drops all", "advice": "ufw disable"}
+    lines = [f"+\t\ttcp dport {port} accept" for port in range(5)]
+    reasons = ["the table inet portmap was changed by hand", "unit.service is not enabled"]
+    found = firewall_findings({"changed": True, "reasons": reasons, "drift": {"found": True, "lines": lines}, "conflicts": [conflict]})
+    assert [one["text"] for one in found] == [
+        "the table inet portmap was changed by hand (+tcp dport 0 accept; +tcp dport 1 accept; +tcp dport 2 accept; …)",
+        "unit.service is not enabled",
+        "ufw: chain INPUT drops all",
+    ]
+    assert [one["why"] for one in found] == ["a run of the role firewall mends it"] * 2 + ["ufw disable"]
+    assert firewall_findings({"reasons": [], "drift": {"found": False, "lines": []}, "conflicts": []}) == []
+
+
+def test_a_check_that_could_not_be_made_is_a_finding() -> None:
+    assert firewall_findings({"skipped": True}) == []
+    assert [one["text"] for one in firewall_findings({"failed": True, "msg": "no nft"})] == ["cannot be told: no nft"]
+    assert len(firewall_findings({})) == 1
