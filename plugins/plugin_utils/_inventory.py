@@ -103,7 +103,8 @@ def from_hostvars(hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any]) ->
             "container_interfaces": plain(variables.get("port_map_container_interfaces", list(DEFAULT_CONTAINER_INTERFACES))),
             "users": sorted(str(key) for key in users) if isinstance(users, Mapping) else [],
             "environment": plain(variables.get("port_map_environment")),
-            "port_map_variable": "port_map" in variables,
+            # The role port_map sets a fact of this name, with the plan beside it: where both are there, no variable was found before.
+            "port_map_variable": "port_map" in variables and "port_map_plan" not in variables,
         }
     named = {str(group): [str(host) for host in members] for group, members in groups.items() if group not in ("all", "ungrouped")}
     return {"hosts": hosts, "groups": named}
