@@ -134,6 +134,12 @@ boot:
       description: Whether it was started, and did not fail.
       type: bool
   sample: {unit: portmap-firewall.service, enabled: true, active: true}
+traces:
+  description: Files and directories that a run of M(alfred.portmap.firewall) left here. More cannot be told without root.
+  returned: failure for want of root
+  type: list
+  elements: str
+  sample: []
 nft_version:
   description: The version of nft on this host. Null if there is none; there is no table then either.
   returned: success
@@ -162,8 +168,11 @@ def main() -> None:
     )
     table = module.params["table"]
     state = FirewallState(module.params["state_dir"])
+    boot_unit = BootUnit(module)
     if os.geteuid() != 0:
-        module.fail_json(msg="this module needs root: run it with become")
+        # Directory and unit are there for all to see, whatever is in them.
+        traces = [path for path in (state.parent, *boot_unit.current_files()) if os.path.lexists(path)]
+        module.fail_json(msg="this module needs root: run it with become", traces=traces)
     try:
         nft_version = None
         conflicts = []
@@ -177,7 +186,7 @@ def main() -> None:
             observed = observe(nft, state, table)
             nft_version = observed.nft_version
             conflicts = conflicts_of(module, nft, table)
-        enabled, active = BootUnit(module).status()
+        enabled, active = boot_unit.status()
     except (NftError, BootError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:

@@ -141,9 +141,10 @@ def test_no_nft(host: Host) -> None:
     for packages in ("apt", "dpkg", "rpm"):  # the package manager needs its own
         if os.path.isdir(f"/var/lib/{packages}"):
             hide += f" && mkdir -p {host.var_lib}/{packages} && mount --bind /var/lib/{packages} {host.var_lib}/{packages}"
-    counts, output = host.play(prepare=hide, firewall_policy=POLICY, firewall_install=False)
-    assert counts["failed"] == 1
-    assert "install the package nftables" in output
+    for no in (False, "false"):  # the text is what -e firewall_install=false gives
+        counts, output = host.play(prepare=hide, firewall_policy=POLICY, firewall_install=no)
+        assert counts["failed"] == 1
+        assert "install the package nftables" in output
     counts, output = host.play("--check", prepare=hide, firewall_policy=POLICY)
     assert counts["failed"] == 0, output
     assert "Install nftables" in output
