@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import typing as t
 
 import pytest
@@ -27,9 +29,9 @@ def run(*argv: str, cwd: pathlib.Path = ROOT, **environment: str) -> subprocess.
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A plain clone, in a folder whose name says nothing."""
+    """A plain clone of what is in git or about to be, in a folder whose name says nothing."""
     target = tmp_path_factory.mktemp("somewhere") / "clone"
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    files = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
     for name in filter(None, files):
         source = ROOT / name
         if source.exists() or source.is_symlink():
@@ -62,6 +64,7 @@ def test_site_can_be_looked_at(clone: pathlib.Path, inventory: str, option: str)
         ("filter", "inventory"),
         ("filter", "describe_plan"),
         ("filter", "probes"),
+        ("filter", "findings_table"),
         ("lookup", "port_map"),
     ],
 )
@@ -122,6 +125,32 @@ def test_a_broken_map_is_refused_with_path_and_reason(clone: pathlib.Path, broke
     assert "1 problem(s) in the port map" in report, "one mistake is one error"
 
 
+TWO_PROBLEMS = """port_map:
+  version: 1
+  services:
+    api:
+      port: 65536
+      hosts: all
+    db:
+      port: 5432
+      protokol: postgresql
+      hosts: all
+"""
+
+
+def test_several_problems_are_told_on_a_line_each(clone: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "port_map.yml").write_text(TWO_PROBLEMS)
+    (tmp_path / "hosts.ini").write_text("vm1 port_map_addresses=192.0.2.1\n")
+    done = run("ansible-playbook", "playbooks/validate.yml", "-i", str(tmp_path / "hosts.ini"), cwd=clone)
+    assert done.returncode != 0
+    told = [line.strip() for line in done.stdout.split("fatal: [localhost]")[1].splitlines() if f"{tmp_path.name}/port_map.yml:" in line]
+    assert told == [
+        f"{tmp_path.name}/port_map.yml:5: services.api.port = 65536: must be a port from 1 to 65535 or a range lo-hi, or none",
+        f"{tmp_path.name}/port_map.yml:9: services.db.protokol: unknown key, did you mean 'protocol'?",
+    ], done.stdout
+    assert "2 problem(s) in the port map:\n" in done.stdout
+
+
 def test_a_broken_map_touches_no_host(clone: pathlib.Path) -> None:
     broken = ROOT / "tests/maps/broken/port_65536.yml"
     done = run("ansible-playbook", "site.yml", "-i", "inventories/prod", "-e", f"port_map_file={broken}", cwd=clone)
@@ -148,6 +177,111 @@ def test_a_limit_changes_who_is_shown_not_what_is_planned(clone: pathlib.Path) -
     only = shown("--limit", host)
     assert list(only) == [host]
     assert only[host] == everybody[host]
+
+
+def plays(tmp_path: pathlib.Path, *hosts: str) -> str:
+    """A playbook of users, a play for each, that lists the role port_map in every play and uses what it sets."""
+    use = {"ansible.builtin.debug": {"msg": "{{ inventory_hostname }} of {{ port_map.domain }}, {{ port_map_plan.hosts | length }} planned"}}
+    listed = [{"hosts": pattern, "gather_facts": False, "roles": ["alfred.portmap.port_map"], "tasks": [use]} for pattern in hosts]
+    (tmp_path / "plays.yml").write_text(json.dumps(listed))
+    return str(tmp_path / "plays.yml")
+
+
+@pytest.mark.parametrize("hosts", [("all", "all"), ("edge", "core", "all")], ids=["the same hosts", "other hosts"])
+def test_the_role_port_map_may_stand_in_every_play(clone: pathlib.Path, tmp_path: pathlib.Path, hosts: tuple[str, ...]) -> None:
+    done = run("ansible-playbook", plays(tmp_path, *hosts), "-i", "inventories/prod", cwd=clone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (planned,) = set(re.findall(r"of alfred.example.com, (\d+) planned", done.stdout))
+    assert int(planned) >= 6, "each play has the plan of the whole inventory"
+    assert done.stdout.count(f"core1 of alfred.example.com, {planned} planned") == 2
+    if hosts == ("all", "all"):
+        assert done.stdout.count("Plan the whole inventory") == 1, "it is computed once"
+
+
+@pytest.mark.parametrize("how", ["group_vars", "extra"])
+def test_a_variable_port_map_is_refused_all_the_same(clone: pathlib.Path, tmp_path: pathlib.Path, how: str) -> None:
+    shutil.copytree(ROOT / "inventories", tmp_path / "inventories")
+    options = ["-e", '{"port_map": {"version": 1}}'] if how == "extra" else []
+    if how == "group_vars":
+        (tmp_path / "inventories/prod/group_vars/edge.yml").write_text("port_map: {version: 1}\n")
+    done = run("ansible-playbook", plays(tmp_path, "all", "all"), "-i", str(tmp_path / "inventories/prod"), *options, cwd=clone)
+    assert done.returncode != 0
+    assert "the port map is a file, not a group or host variable" in done.stdout + done.stderr
+
+
+# A port that nothing listens on, on this machine: one finding, whatever else it listens to.
+ONE_HOST = """port_map:
+  version: 1
+  hosts: all
+  services:
+    nobody: {port: 1, protocol: http, bind: loopback}
+"""
+
+
+@pytest.fixture
+def one_host(tmp_path: pathlib.Path) -> pathlib.Path:
+    """An inventory of this machine alone, with a map of no firewall and no proxy."""
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/port_map.yml").write_text(ONE_HOST)
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "port_map_addresses": ["192.0.2.1"]}
+    (tmp_path / "inventory/hosts.json").write_text(json.dumps({"all": {"hosts": {"vm1": host}}}))
+    return tmp_path / "inventory/hosts.json"
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "fails"),
+    [
+        ({}, [], True),
+        ({}, ["--check"], False),
+        ({"verify_fail": False}, [], False),
+        ({"verify_fail": True}, ["--check"], True),
+    ],
+    ids=["by default", "in check mode", "the inventory says no", "the inventory says yes"],
+)
+def test_findings_fail_the_whole_job_as_the_inventory_says(
+    clone: pathlib.Path, one_host: pathlib.Path, said: dict[str, bool], options: list[str], fails: bool
+) -> None:
+    (one_host.parent / "group_vars").mkdir()
+    (one_host.parent / "group_vars/all.json").write_text(json.dumps(said))
+    done = run("ansible-playbook", "site.yml", "-i", str(one_host), *options, cwd=clone)
+    assert "nobody: nothing listens on 1/tcp" in done.stdout, done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+
+
+@pytest.fixture
+def foreign(clone: pathlib.Path) -> t.Iterator[pathlib.Path]:
+    """A folder of a user without rights, with a clone in it. (pytest's own folders are closed to others.)"""
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(clone, pathlib.Path(name) / "clone", symlinks=True)
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "-R", "65534:65534", name], check=True)
+        yield pathlib.Path(name)
+
+
+def as_nobody(*argv: str, cwd: pathlib.Path, home: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user without rights: its only one is to read files of root's, where the tests' Python may be."""
+    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+    command = [*(drop if os.geteuid() == 0 else []), str(pathlib.Path(sys.executable).parent / argv[0]), *argv[1:]]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "XDG_")) and key != "PYTHONPATH"}
+    environment = {**kept, "LC_ALL": "C.UTF-8", "HOME": str(home)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.skipif(os.path.lexists("/var/lib/portmap"), reason="this machine has, or had, a firewall of ours")
+def test_a_host_without_a_policy_needs_no_root(foreign: pathlib.Path) -> None:
+    options = ["-e", f"ansible_python_interpreter={sys.executable}", "-e", "verify_fail=false"]
+    done = as_nobody("ansible-playbook", "site.yml", "-i", "inventories/dev", *options, cwd=foreign / "clone", home=foreign)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"laptop +: ok=\d+ +changed=0 +unreachable=0 +failed=0", done.stdout), done.stdout
+    assert "Say what was found" in done.stdout, "the whole job is done"
+
+
+def test_without_root_a_trace_of_a_firewall_is_told(foreign: pathlib.Path) -> None:
+    look = ["laptop", "-i", "inventories/dev", "-m", "alfred.portmap.firewall_info", "-e", f"ansible_python_interpreter={sys.executable}"]
+    for name in ("clone", "never"):
+        done = as_nobody("ansible", *look, "-a", f"state_dir={foreign / name}", cwd=foreign / "clone", home=foreign)
+        assert done.returncode != 0 and "this module needs root" in done.stdout, done.stdout + done.stderr
+        assert (str(foreign / name) in done.stdout) == (name == "clone"), done.stdout
 
 
 def test_the_built_collection_works_from_another_folder(clone: pathlib.Path, tmp_path: pathlib.Path) -> None:
