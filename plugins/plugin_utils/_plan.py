@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.alfred.portmap.plugins.plugin_utils._build import compile_map
 from ansible_collections.alfred.portmap.plugins.plugin_utils._ingress import plan_ingress
 from ansible_collections.alfred.portmap.plugins.plugin_utils._inventory import Inventory, from_data, stated_environment
-from ansible_collections.alfred.portmap.plugins.plugin_utils._model import Firewall, PortMap
+from ansible_collections.alfred.portmap.plugins.plugin_utils._model import Firewall, PortMap, Service
 from ansible_collections.alfred.portmap.plugins.plugin_utils._openings import Opening, Openings
 from ansible_collections.alfred.portmap.plugins.plugin_utils._placement import ANYWHERE, Claim, Placement
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Problems
@@ -91,8 +91,19 @@ def _plan(placement: Placement, problems: Problems) -> Data:
         "port_map": port_map.data,
         "notices": [],
         "networks": {name: list(addresses) for name, addresses in sorted(openings.sets.listed.items())},
+        "services": {name: _service(placement, service) for name, service in port_map.services.items()},
         "hosts": hosts,
         "vantages": {name: {"addresses": list(host.addresses)} for name, host in inventory.hosts.items() if not host.managed},
+    }
+
+
+def _service(placement: Placement, service: Service) -> Data:
+    """What a service's name stands for, also where it listens on no host: questions about the plan are asked by names."""
+    return {
+        "hosts": list(placement.carriers(service)),
+        "networks": list(placement.map.clusters[service.cluster].networks) if service.cluster is not None else [],
+        "addresses": list(service.addresses),
+        "ports": {port.name: {"ports": str(port.span), "transports": list(port.transports)} for port in service.ports.values() if port.span is not None},
     }
 
 
