@@ -208,6 +208,7 @@ class _Builder:
             routes=routes,
             firewall=self._build_firewall(firewall, services),
             origin=self._merged.origin(()),
+            places=self._merged,
             data=self._plain_data(),
         )
 
@@ -255,13 +256,13 @@ class _Builder:
     def _member(self, item: t.Any, path: Path) -> NetworkMember:
         origin = self._merged.origin(path)
         if isinstance(item, dict):
-            return NetworkMember(None, None, tuple(_listed(item["hosts"])), origin)
+            return NetworkMember(None, None, tuple(_listed(item["hosts"])), origin, path)
         if address_problem(item, single=False) is None:
             network = ipaddress.ip_network(item)
-            return NetworkMember(str(network.network_address) if network.num_addresses == 1 else str(network), None, (), origin)
+            return NetworkMember(str(network.network_address) if network.num_addresses == 1 else str(network), None, (), origin, path)
         if not self._networks(item, path):
             self._merged.taint(path)
-        return NetworkMember(None, item, (), origin)
+        return NetworkMember(None, item, (), origin, path)
 
     def _refuse_loops(self, networks: dict[str, Network]) -> None:
         """Networks that are part of themselves, each loop said once, at its first network; they are left out."""
@@ -308,7 +309,6 @@ class _Builder:
             container=item["container"],
             ports=ports,
             origin=self._merged.origin(path),
-            hosts_origin=self._merged.origin((*path, "hosts") if "hosts" in item else path),
         )
 
     def _port(self, service: str, name: str, item: Data, parent: Data, namespace: t.Optional[str], same_namespace: bool) -> Port:
@@ -568,7 +568,7 @@ class _Builder:
                 self._error((*path, "from"), None, "opens ports of every host to everybody: name its `hosts`, or a `service`")
             targets = tuple(dict.fromkeys(self._targets(rule.get("service"), services, (*path, "service"))))
             if networks and (targets or "service" not in rule):
-                yield IngressRule(rule["name"], networks, targets, *self._ports_of(rule), self._hosts_of(rule), self._merged.origin(path))
+                yield IngressRule(rule["name"], networks, targets, *self._ports_of(rule), self._hosts_of(rule), self._merged.origin(path), path)
 
     def _targets(self, value: t.Any, services: dict[str, Service], path: Path) -> t.Iterator[tuple[str, str]]:
         for index, label in enumerate(_listed(value)):
@@ -586,7 +586,7 @@ class _Builder:
         for path, rule in self._rules(listed, spec.EGRESS_RULE, ("firewall", "egress")):
             networks = self._networks(rule["to"], (*path, "to"))
             if networks:
-                yield EgressRule(rule["name"], networks, *self._ports_of(rule), self._hosts_of(rule), self._merged.origin(path))
+                yield EgressRule(rule["name"], networks, *self._ports_of(rule), self._hosts_of(rule), self._merged.origin(path), path)
 
     def _ports_of(self, rule: Data) -> tuple[tuple[Span, ...], tuple[str, ...]]:
         if "port" not in rule:

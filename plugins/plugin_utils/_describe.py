@@ -67,7 +67,7 @@ def _route(name: str, route: Data) -> Row:
     conditions = [f"limit {route['rate_limit']}"] if route["rate_limit"] else []
     conditions += [f"auth {route['auth']}"] if route["auth"] else []
     conditions += [f"only {', '.join(route['allow'])}"] if route["allow"] else []
-    return (f"{scheme}://{route['host']}{route['path']}", f"to {backends}", ", ".join(conditions), name)
+    return (f"{scheme}://{route['host']}{route['path']}", f"to {backends}", ", ".join(conditions), name, route["origin"])
 
 
 def _authority(backend: Data) -> str:

@@ -25,7 +25,8 @@ def plan_ingress(placement: Placement, host: str, problems: Problems) -> t.Optio
     for route in port_map.routes.values():
         if route.auth is not None and route.auth not in placement.host(host).users:
             known = ", ".join(sorted(placement.host(host).users)) or "none"
-            problems.error(route.origin, route.auth, f"`auth`: host {host} has no such list of users in port_map_users (there: {known})")
+            place = port_map.places.origin(("routes", route.name, "auth"))
+            problems.error(place, route.auth, f"host {host} has no such list of users in port_map_users (there: {known})")
         if route.dashboard and port_map.ingress == "nginx":
             problems.notice(route.origin, None, "the dashboard is Traefik's: this route is left out under nginx")
             continue
@@ -49,8 +50,8 @@ def _own_port(placement: Placement, host: str, port: Port, problems: Problems) -
     if isinstance(bound, str):
         return {"address": "127.0.0.1" if bound == "loopback" else "", "port": port.span.lo}
     if len(bound) > 1:
-        rule = f"`bind`: the proxy listens on one address here, and host {host} has {', '.join(bound)} in that network: name one that holds one of them"
-        problems.error(port.origin, port.bind, rule)
+        rule = f"the proxy listens on one address here, and host {host} has {', '.join(bound)} in that network: name one that holds one of them"
+        problems.error(placement.map.places.origin((*port.path, "bind")), port.bind, rule)
     return {"address": bound[0], "port": port.span.lo} if bound else None
 
 
@@ -87,6 +88,7 @@ def _route(placement: Placement, host: str, route: Route, problems: Problems) ->
         "auth": route.auth,
         "allow": list(placement.networks(route.networks)) if route.networks else None,
         "health": port.health,
+        "origin": str(route.origin),
     }
 
 

@@ -49,6 +49,17 @@ class Merged:
                 return found if not rest else Origin(f"{name}{'' if rest.startswith('[') or not name else '.'}{rest}", found.file, found.line)
         return Origin(dotted(path) or "port_map", self.file, 1)
 
+    def origin_of(self, path: Path, value: t.Any) -> Origin:
+        """Where a value stands that is at a path, or one of the list there."""
+        stated: t.Any = self.data
+        for step in path:
+            try:
+                stated = stated[step]
+            except (KeyError, IndexError, TypeError):
+                return self.origin(path)
+        listed = [str(item) for item in stated] if isinstance(stated, list) else []
+        return self.origin((*path, listed.index(str(value))) if str(value) in listed else path)
+
     def taint(self, path: Path) -> None:
         """Mark a value, and all that it is part of, as wrong."""
         self.tainted.update(path[:length] for length in range(len(path) + 1))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin
+from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Path
 
 Bind = str
 """``any``, ``loopback`` or the name of a network."""
@@ -56,6 +56,11 @@ class Port:
         """``service`` or ``service.name``."""
         return f"{self.service}.{self.name}" if self.name else self.service
 
+    @property
+    def path(self) -> Path:
+        """Its place in the merged map."""
+        return ("services", self.service, "ports", self.name) if self.name else ("services", self.service)
+
 
 @dataclass(frozen=True)
 class Service:
@@ -70,7 +75,6 @@ class Service:
     container: bool
     ports: dict[str, Port]  # "" is the main port and is always there
     origin: Origin
-    hosts_origin: Origin  # where `hosts` (or the default that applies) stands, else `origin`
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class NetworkMember:
     network: t.Optional[str]  # name of another network
     hosts: tuple[str, ...]  # {hosts: …}: names of groups or hosts or "all"
     origin: Origin
+    path: Path  # its place in the merged map
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,7 @@ class IngressRule:
     transports: tuple[str, ...]
     hosts: t.Optional[tuple[str, ...]]  # None: not said (all hosts, or the services' own)
     origin: Origin
+    path: Path  # its place in the merged map
 
 
 @dataclass(frozen=True)
@@ -174,6 +180,7 @@ class EgressRule:
     transports: tuple[str, ...]
     hosts: t.Optional[tuple[str, ...]]  # None: all
     origin: Origin
+    path: Path  # its place in the merged map
 
 
 @dataclass(frozen=True)
@@ -198,6 +205,16 @@ class Firewall:
     origin: Origin
 
 
+class Places(t.Protocol):
+    """Tells where the values of the merged map stand in the files."""
+
+    def origin(self, path: Path) -> Origin:
+        """Where a value stands; for one that is missing, the line of the nearest value around it."""
+
+    def origin_of(self, path: Path, value: t.Any) -> Origin:
+        """Where a value stands that is at a path, or one of the list there."""
+
+
 @dataclass(frozen=True)
 class PortMap:
     """One environment's whole map."""
@@ -213,4 +230,5 @@ class PortMap:
     routes: dict[str, Route]  # {} if ingress is none
     firewall: t.Optional[Firewall]  # None: `none`
     origin: Origin  # of the main file's `port_map`
+    places: Places
     data: dict[str, t.Any] = field(default_factory=dict)  # the merged mapping as plain data: `port_map` in users' templates

@@ -136,10 +136,9 @@ class Openings:
         for caller in port.callers:
             if caller == "namespace":
                 callers += self._namespace(service.namespace, port.origin) if service.namespace is not None else Callers()
-            elif caller == "self":
-                callers += self._service(service.name, port.origin)
             else:
-                callers += self._service(caller, port.origin)
+                name = service.name if caller == "self" else caller
+                callers += self._service(name, self._map.places.origin_of((*port.path, "from"), caller))
         if callers.sets:
             self._serve(port.label, callers, service, port, port.origin, named=port.callers_stated)
 
@@ -155,23 +154,24 @@ class Openings:
 
     def _ingress(self, rule: IngressRule) -> None:
         callers = self._networks(rule.networks)
-        only = None if rule.hosts is None else self._placement.resolve(rule.hosts, rule.origin)
+        only = None if rule.hosts is None else self._placement.resolve(rule.hosts, (*rule.path, "hosts"))
         for name, port_name in rule.targets:
             service = self._map.services[name]
             hosts = self._placement.carriers(service)
-            if only is not None and hosts and not set(only) & set(hosts):
-                self._problems.error(rule.origin, name, f"none of the rule's hosts ({', '.join(only)}) carries service {name}: no host can match")
+            if only and hosts and not set(only) & set(hosts):  # none that is known: said already
+                text = f"none of the rule's hosts ({', '.join(only)}) carries service {name}: no host can match"
+                self._problems.error(self._map.places.origin((*rule.path, "hosts")), ", ".join(rule.hosts or ()), text)
                 continue
             self._serve(rule.name, callers, service, service.ports[port_name], rule.origin, only=only)
         if rule.ports:
-            hosts = self._placement.resolve(("all",), rule.origin) if only is None else only
+            hosts = self._placement.resolve(("all",), (*rule.path, "hosts")) if only is None else only
             self._refuse_loopback(rule, hosts)
             name = "hosts:" + ",".join(sorted(rule.hosts or ("all",)))
             for transport in rule.transports:
                 self._open(rule.name, transport, rule.ports, callers, (self.sets.hosts(name, hosts, rule.origin),) if callers.hosts else (), hosts, rule.origin)
 
     def _egress(self, rule: EgressRule) -> None:
-        hosts = self._placement.resolve(rule.hosts or ("all",), rule.origin)
+        hosts = self._placement.resolve(rule.hosts or ("all",), (*rule.path, "hosts"))
         destinations = tuple(self.sets.network(name) for name in rule.networks)
         for transport in rule.transports:
             self.found.append(Opening(rule.name, transport, rule.ports, (), hosts, destinations, (), rule.origin))
@@ -231,9 +231,9 @@ class Openings:
     def _refuse_loopback(self, rule: IngressRule, hosts: tuple[str, ...]) -> None:
         for host in hosts:
             for claim in self._placement.claims(host):
-                hit = any(claim.span.overlaps(span) for span in rule.ports) and claim.transport in rule.transports
-                if hit and claim.bind == "loopback" and claim.port is not None:
+                hit = next((span for span in rule.ports if claim.span.overlaps(span)), None) if claim.transport in rule.transports else None
+                if hit is not None and claim.bind == "loopback" and claim.port is not None:
                     others = [one for one in self._placement.claims(host) if one.bind != "loopback" and one.span.overlaps(claim.span)]
                     if not others:
                         text = f"{claim.label} listens on loopback only on {host}, yet the rule opens port {claim.span} to {', '.join(rule.networks)}"
-                        self._problems.error(rule.origin, str(claim.span), text)
+                        self._problems.error(self._map.places.origin_of((*rule.path, "port"), hit), str(hit), text)

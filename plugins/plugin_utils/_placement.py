@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._inventory import Host, Inventory
 from ansible_collections.alfred.portmap.plugins.plugin_utils._model import Port, PortMap, Service, Span
-from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Problems, did_you_mean
+from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Path, Problems, did_you_mean
 
 PROXY = "proxy"
 ANYWHERE = ("0.0.0.0/0", "::/0")
@@ -77,16 +77,16 @@ class Placement:
         """The host of that name."""
         return self.inventory.hosts[name]
 
-    def resolve(self, names: t.Iterable[str], origin: Origin) -> tuple[str, ...]:
-        """Hosts behind names of groups and hosts, in order and once each; unknown and empty ones are errors."""
+    def resolve(self, names: t.Iterable[str], path: Path) -> tuple[str, ...]:
+        """Hosts behind the names of groups and hosts at a path, in order and once each; unknown and empty ones are errors."""
         found: dict[str, None] = {}
         for name in names:
             members = self.inventory.find(name)
             if members is None:
                 rule = f"no group or host of this inventory is called that{did_you_mean(name, self.inventory.names())}"
-                self.problems.error(origin, name, rule)
+                self.problems.error(self.map.places.origin_of(path, name), name, rule)
             elif not members:
-                self.problems.error(origin, name, "no host of this inventory is in that group")
+                self.problems.error(self.map.places.origin_of(path, name), name, "no host of this inventory is in that group")
             else:
                 found.update(dict.fromkeys(members))
         return tuple(found)
@@ -101,7 +101,7 @@ class Placement:
         if service.cluster is not None:
             return ()
         if service.hosts is not None:
-            return self.resolve(service.hosts, service.hosts_origin)
+            return self.resolve(service.hosts, ("services", service.name, "hosts"))
         group = service.name.replace("-", "_")
         members = self.inventory.find(group)
         if not members:
@@ -145,7 +145,7 @@ class Placement:
                     addresses.update(inner.addresses)
                     hosts.update(dict.fromkeys(inner.hosts))
                 else:
-                    named = self.resolve(member.hosts, member.origin)
+                    named = self.resolve(member.hosts, (*member.path, "hosts"))
                     hosts.update(dict.fromkeys(named))
                     addresses.update(self.host_addresses(named, member.origin))
             self._networks[name] = Resolved(tuple(sorted(addresses, key=address_order)), tuple(hosts))
@@ -164,7 +164,7 @@ class Placement:
         wide = [ipaddress.ip_network(cidr) for cidr in self.network(port.bind).addresses]
         own = tuple(address for address in self.host(host).addresses if any(_inside(address, network) for network in wide))
         if not own:
-            self.problems.error(port.origin, port.bind, f"`bind`: host {host} has no address in that network")
+            self.problems.error(self.map.places.origin((*port.path, "bind")), port.bind, f"host {host} has no address in that network")
         return own
 
     def claims(self, host: str) -> list[Claim]:

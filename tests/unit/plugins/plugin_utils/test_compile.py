@@ -157,7 +157,7 @@ def test_kubernetes() -> None:
 def test_a_fragment() -> None:
     found = compiled("with_fragment/port_map")
     assert found.services["shop-web"].namespace == "shop" and found.services["shop-web"].hosts == ("vm1", "vm2")
-    assert found.services["shop-web"].hosts_origin.file == "with_fragment/port_map.d/shop.yml"
+    assert found.places.origin(("services", "shop-web", "hosts")).file == "with_fragment/port_map.d/shop.yml"
     assert found.routes["shop"].host == "www.shop.example.com" and found.routes["shop"].rate_limit == "shop"
     assert found.services["postgres"].ports[""].callers == ("shop-web", "crm")
 

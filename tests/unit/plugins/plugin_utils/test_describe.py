@@ -35,6 +35,7 @@ PLAN = {
                         "rate_limit": "api",
                         "auth": None,
                         "allow": ["192.0.2.0/24"],
+                        "origin": "map.yml:4 c",
                     }
                 },
             },
@@ -61,7 +62,7 @@ def test_every_line_of_a_plan_says_where_it_comes_from() -> None:
         "answers ping from: nobody\n"
         "\n"
         "serves through traefik:\n"
-        "  https://api.example.com/v1  to [2001:db8::9]:8080  limit api, only 192.0.2.0/24  api\n"
+        "  https://api.example.com/v1  to [2001:db8::9]:8080  limit api, only 192.0.2.0/24  api  map.yml:4 c\n"
         "\n"
         "where these stand for:\n"
         "  bastion  192.0.2.1\n"

@@ -154,8 +154,9 @@ def test_every_value_knows_the_statement_that_won() -> None:
     assert found.services["web"].ports[""].origin.path == "environments.e.services.web.port"
     assert found.services["web"].ports["metrics"].origin.path == "environments.e.services.web.ports.metrics"
     assert found.services["db"].ports[""].origin.path == "services.db.port"
-    assert found.services["db"].hosts_origin.path == "hosts", "a default stands where it is written"
-    assert (found.services["db"].hosts_origin.line, found.services["db"].origin.line) == (3, 7)
+    hosts = found.places.origin(("services", "db", "hosts"))
+    assert hosts.path == "hosts", "a default stands where it is written"
+    assert (hosts.line, found.services["db"].origin.line) == (3, 7)
     assert found.networks["a"].origin.path == "environments.e.networks.a"
     assert found.firewall is not None
     assert [rule.origin.path for rule in found.firewall.ingress] == ["firewall.ingress[0]", "firewall.ingress[1]"]

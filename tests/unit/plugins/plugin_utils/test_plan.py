@@ -227,7 +227,7 @@ def test_a_proxys_port_at_several_addresses_is_an_error() -> None:
     networks = 'networks: {inner: [203.0.113.0/24, "2001:db8:1::/64"]}\n'
     (found,) = errors(networks + PROXIED.lstrip().replace("port: 8881, bind: any", "port: 8881, bind: inner"), PROXIED_HOSTS)
     assert "services.proxy.ports.metrics" in found and "'inner'" in found
-    assert "`bind`: the proxy listens on one address here, and host edge1 has 203.0.113.12, 2001:db8:1::12 in that network" in found
+    assert "bind = 'inner': the proxy listens on one address here, and host edge1 has 203.0.113.12, 2001:db8:1::12 in that network" in found
     (none,) = errors(
         networks + PROXIED.lstrip().replace("port: 8881, bind: any", "port: 8881, bind: inner"),
         {**PROXIED_HOSTS, "hosts": {**PROXIED_HOSTS["hosts"], "edge1": {**PROXIED_HOSTS["hosts"]["edge1"], "addresses": ["192.0.2.1"]}}},
@@ -496,3 +496,91 @@ def test_address_sets_are_listed_once_however_many_hosts_name_them() -> None:
     made = plan(TWO_TIERS, many)
     text = json.dumps(made["hosts"])
     assert "203.0.113.11" not in text.replace(json.dumps(made["hosts"]["app1"]["addresses"]), "")
+
+
+# where a problem of placement stands
+
+
+PLACED = """
+networks: {bastion: {hosts: [admin, nobody]}, home: [192.0.2.0/28]}
+ingress: traefik
+services:
+  api: {port: 8080, protocol: http, hosts: app}
+  db:
+    port: 5432
+    hosts:
+      - data
+      - dota
+  cache: {port: 6379, bind: home, hosts: data}
+  hidden: {port: 9000, bind: loopback, hosts: app}
+  bank: {port: 443, hosts: none, address: 192.0.2.99}
+  ledger:
+    port: 8444
+    hosts: data
+    from: [api, bank]
+  proxy: {port: 8880, bind: loopback, hosts: edge}
+entrypoints: {web: {port: 80}}
+routes:
+  api:
+    host: api.example.net
+    service: api
+    auth: partners
+firewall:
+  ingress:
+    - {name: ssh, port: 22, from: bastion}
+    - name: web
+      port: 80
+      from: home
+      hosts: nowhere
+    - name: api
+      service: api
+      from: home
+      hosts: [data]
+    - name: hidden
+      from: home
+      hosts: app
+      port:
+        - 22
+        - 9000-9001
+  egress:
+    - name: dns
+      port: 53
+      to: home
+      hosts:
+        - app
+        - absent
+"""
+
+
+def test_a_problem_of_placement_names_the_key_its_value_and_its_line() -> None:
+    hosts = inventory({"app": ["app1"], "data": ["data1"], "edge": ["edge1"], "admin": ["admin1"]})
+    found, _plan = examine(documents(PLACED), None, hosts)
+    assert [(problem.origin.line, problem.origin.path, problem.value) for problem in found.errors] == [
+        (3, "networks.bastion.hosts[1]", "nobody"),
+        (11, "services.db.hosts[1]", "dota"),
+        (12, "services.cache.bind", "home"),
+        (18, "services.ledger.from[1]", "bank"),
+        (25, "routes.api.auth", "partners"),
+        (32, "firewall.ingress[1].hosts", "nowhere"),
+        (36, "firewall.ingress[2].hosts", "data"),
+        (42, "firewall.ingress[3].port[1]", "9000-9001"),
+        (49, "firewall.egress[0].hosts[1]", "absent"),
+    ]
+
+
+def test_what_an_environment_replaced_is_named_where_it_stands_now() -> None:
+    text = """
+    networks: {home: [192.0.2.0/28]}
+    firewall:
+      ingress: [{name: web, port: 80, from: home, hosts: app}]
+      egress: allow
+    environments:
+      lab:
+        firewall:
+          ingress:
+            - name: web
+              hosts: [app, elsewhere]
+    """
+    found, _plan = examine(documents(text), "lab", inventory({"app": ["app1"]}))
+    (error,) = found.errors
+    assert (error.origin.line, error.origin.path, error.value) == (12, "environments.lab.firewall.ingress[0].hosts[1]", "elsewhere")
