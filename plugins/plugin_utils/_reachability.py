@@ -14,8 +14,7 @@ import ipaddress
 import re
 import typing as t
 
-from ansible_collections.alfred.portmap.plugins.module_utils._policy import Packet, Policy, decide
-from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import host_plan
+from ansible_collections.alfred.portmap.plugins.plugin_utils._ends import Ends
 
 Data = dict[str, t.Any]
 
@@ -41,52 +40,46 @@ def probes(plan: t.Mapping[str, t.Any], vantage: str) -> list[Data]:
 class _Vantage:
     def __init__(self, plan: t.Mapping[str, t.Any], name: str) -> None:
         self._plan = plan
-        known = plan["hosts"].get(name) or plan["vantages"][name]
-        self._own = {ipaddress.ip_address(address).version: address for address in reversed(known["addresses"])}
-        self._policy = self._policy_of(name) if name in plan["hosts"] else None
-
-    def _policy_of(self, host: str) -> t.Optional[Policy]:
-        data = host_plan(self._plan, host)["firewall"]
-        return None if data is None else Policy.from_data(data)
+        self._name = name
+        self._ends = Ends(plan)
+        self._own = self._ends.addresses(name)
 
     def _ways(self, host: str) -> list[tuple[str, str]]:
         """(own address, target's address) for each family that both have: the first ones, at which clients connect."""
-        first = {ipaddress.ip_address(address).version: address for address in reversed(self._plan["hosts"][host]["addresses"])}
+        first = self._ends.addresses(host)
         return [(self._own[version], first[version]) for version in (4, 6) if version in first and version in self._own]
 
-    def _passes(self, policy: t.Optional[Policy], own: str, target: str, transport: str, port: int) -> tuple[bool, str]:
+    def _passes(self, host: str, own: str, target: str, transport: str, port: int) -> tuple[bool, str]:
         """Whether both ends let the first packet pass, and the statement that does (or the end that does not)."""
-        if self._policy is not None:
-            out = decide(self._policy, Packet("output", own, target, transport, port))
-            if not out.accept:
-                return False, NOT_LET_OUT
-        if policy is None:
+        out = self._ends.leaves(self._name, own, target, transport, port)
+        if out is not None and not out.accept:
+            return False, NOT_LET_OUT
+        verdict = self._ends.enters(host, own, target, transport, port)
+        if verdict is None:
             return True, "no policy there"
-        verdict = decide(policy, Packet("input", own, target, transport, port))
         return verdict.accept, verdict.rule.origin if verdict.rule else verdict.reason
 
     # ports
 
     def ports(self, host: str) -> list[Data]:
         """Every listener of a host, and a sample of ports that the map says nothing of."""
-        policy = self._policy_of(host)
         listeners = self._plan["hosts"][host]["listeners"]
         found = []
         for own, target in self._ways(host):
             for listener in listeners:
-                question = self._listener(host, policy, listener, own, target)
+                question = self._listener(host, listener, own, target)
                 if question:
                     found.append(question)
             declared = {_first_port(listener) for listener in listeners}
             for port in [port for port in UNDECLARED if port not in declared][:UNDECLARED_SAMPLE]:
-                passes, why = self._passes(policy, own, target, "tcp", port)
+                passes, why = self._passes(host, own, target, "tcp", port)
                 if not passes:
                     found.append(_question(f"{host} undeclared port", target, port, "tcp", "blocked", why))
         return found
 
-    def _listener(self, host: str, policy: t.Optional[Policy], listener: Data, own: str, target: str) -> t.Optional[Data]:
+    def _listener(self, host: str, listener: Data, own: str, target: str) -> t.Optional[Data]:
         port = _first_port(listener)
-        passes, why = self._passes(policy, own, target, listener["transport"], port)
+        passes, why = self._passes(host, own, target, listener["transport"], port)
         name = f"{host} {listener['name']}"
         if not passes:
             return _question(name, target, port, listener["transport"], "blocked", why)
@@ -107,17 +100,16 @@ class _Vantage:
         ingress = self._plan["hosts"][host]["ingress"]
         if ingress is None:
             return []
-        policy = self._policy_of(host)
         found = []
         for own, target in self._ways(host):
             for name, route in ingress["routes"].items():
                 entrypoint = ingress["entrypoints"][route["entrypoint"]]
-                if self._passes(policy, own, target, "tcp", entrypoint["port"])[0]:
+                if self._passes(host, own, target, "tcp", entrypoint["port"])[0]:
                     answer = _answer(route, entrypoint, own)
                     found.append(_question(f"{host} route {name}", target, entrypoint["port"], "http", "open", f"route {name}", answer))
                 for from_name, redirecting in ingress["entrypoints"].items():
                     leads_here = (redirecting["redirect_to"] or {}).get("entrypoint") == route["entrypoint"]
-                    if leads_here and self._passes(policy, own, target, "tcp", redirecting["port"])[0]:
+                    if leads_here and self._passes(host, own, target, "tcp", redirecting["port"])[0]:
                         asked = _redirect(route, redirecting, entrypoint["port"])
                         found.append(_question(f"{host} redirect {name}", target, redirecting["port"], "http", "open", f"entrypoint {from_name}", asked))
         return found
