@@ -103,6 +103,7 @@ class _Builder:
         self._known["networks"].add("anywhere")
         self._off: dict[tuple[str, str], str] = {}  # (section, name) of what is absent -> why
         self._built_networks: dict[str, Network] = {}
+        self._built_clusters: dict[str, Cluster] = {}
 
     # helpers
 
@@ -179,10 +180,7 @@ class _Builder:
         ingress = self._ingress()
         networks = self._built_networks = self._build_networks()
         services_data = self._section("services", spec.SERVICE)
-        clusters = {
-            name: Cluster(name, self._networks(item["addresses"], ("clusters", name, "addresses")), self._merged.origin(("clusters", name)))
-            for name, item in self._section("clusters", spec.CLUSTER).items()
-        }
+        clusters = self._built_clusters = self._build_clusters()
         firewall = self._data.get("firewall")
         internal = firewall.get("internal") if isinstance(firewall, dict) else None
         same_namespace = isinstance(internal, dict) and internal.get("same_namespace") == "allow"
@@ -276,6 +274,14 @@ class _Builder:
         for name in looped:
             del networks[name]
 
+    def _build_clusters(self) -> dict[str, Cluster]:
+        found = {}
+        for name, item in self._section("clusters", spec.CLUSTER).items():
+            networks = self._networks(item["addresses"], ("clusters", name, "addresses"))
+            if len(networks) == len(set(_listed(item["addresses"]))):
+                found[name] = Cluster(name, networks, self._merged.origin(("clusters", name)))
+        return found
+
     # services
 
     def _service(self, name: str, item: Data, same_namespace: bool) -> Service:
@@ -287,7 +293,7 @@ class _Builder:
                 self._wrong((*path, "hosts"), None, "a service runs on hosts or in a cluster, not both")
             if namespace is None:
                 self._wrong((*path, "cluster"), cluster, "a service in a cluster needs a namespace, and this one has none")
-            if not self._refer("clusters", cluster, (*path, "cluster"), "cluster"):
+            if not self._refer("clusters", cluster, (*path, "cluster"), "cluster") or cluster not in self._built_clusters:
                 self._merged.taint(path)
         hosts = None if item.get("hosts") is None or cluster is not None else tuple(_listed(item["hosts"]))
         addresses = tuple(dict.fromkeys(str(ipaddress.ip_address(address)) for address in _listed(item.get("address"))))
@@ -517,7 +523,8 @@ class _Builder:
     def _entrypoint(self, item: Data, path: Path, entrypoints: dict[str, Entrypoint]) -> t.Optional[str]:
         stated = item.get("entrypoint")
         if stated is not None:
-            return stated if self._refer("entrypoints", stated, (*path, "entrypoint"), "entrypoint") else None
+            known = self._refer("entrypoints", stated, (*path, "entrypoint"), "entrypoint")
+            return stated if known and stated in entrypoints else None  # a broken one has been complained of
         targets = list(dict.fromkeys(entrypoint.redirect_to for entrypoint in entrypoints.values() if entrypoint.redirect_to in entrypoints))
         candidates = targets or list(entrypoints)
         if len(candidates) == 1:

@@ -115,6 +115,17 @@ def _entries(value: t.Any, here: Path, there: Path) -> t.Optional[list[tuple[t.U
     return None
 
 
+def _namespaces(source: Source) -> t.Iterator[tuple[Path, t.Optional[str], str]]:
+    """Every namespace that a file states, in the base or an environment: where, of which service (None: the default), and which."""
+    environments: dict[Path, Data] = {("environments", name): _section(source.data, "environments", name) for name in _section(source.data, "environments")}
+    for path, data in {(): source.data, **environments}.items():
+        services = {name: _section(data, "services", name) for name in _section(data, "services")}
+        for place, service, holder in [(path, None, data), *(((*path, "services", name), name, item) for name, item in services.items())]:
+            namespace = holder.get("namespace")
+            if isinstance(namespace, str) and namespace != "none":
+                yield (*place, "namespace"), service, namespace
+
+
 def _is_rules(here: Path) -> bool:
     return len(here) == 2 and here[0] == "firewall" and here[1] in RULES
 
@@ -164,7 +175,7 @@ class _Merger:
         return {step: self._copy(item, (*here, step), source, place) for step, item, place in entries}
 
     def _add_fragment(self, fragment: Source) -> None:
-        namespace = fragment.data.get("namespace")
+        self._refuse_foreign_namespaces(fragment)
         for section in FRAGMENT_NAMED:
             for name, item in _section(fragment.data, section).items():
                 owner = self._merged.owners.setdefault((section, name), fragment)
@@ -174,21 +185,21 @@ class _Merger:
                     self._problems.error(fragment.origin((section, name)), None, rule)
                     continue
                 self._merged.data[section][name] = self._copy(item, (section, name), fragment, (section, name))
-                stated = item.get("namespace") if section == "services" and isinstance(item, dict) else None
-                if stated is not None and namespace is not None and stated not in (namespace, "none"):
-                    place = (section, name, "namespace")
-                    self._problems.error(fragment.origin(place), stated, f"a fragment's services are in its own namespace, {namespace}, or in none")
-                    self._merged.taint((section, name))
+
+    def _refuse_foreign_namespaces(self, fragment: Source) -> None:
+        own = fragment.data.get("namespace")
+        for path, service, stated in _namespaces(fragment):
+            if own is not None and service is not None and stated != own:
+                self._problems.error(fragment.origin(path), stated, f"a fragment's services are in its own namespace, {own}, or in none")
+                fragment.taint(path)
 
     def _refuse_shared_namespaces(self) -> None:
         """A namespace belongs to one file."""
         owners: dict[str, Origin] = {}
         main = self._main
-        services = _section(main.data, "services")
-        for path, holder in [((), main.data), *((("services", name), item) for name, item in services.items() if isinstance(item, dict))]:
-            namespace = holder.get("namespace")
-            if isinstance(namespace, str) and namespace != "none":
-                owners.setdefault(namespace, main.origin((*path, "namespace")))
+        for path, service, namespace in _namespaces(main):
+            if service is None or self._merged.owners.get(("services", service)) is main:  # it may change a fragment's service too
+                owners.setdefault(namespace, main.origin(path))
         for fragment in self._fragments:
             namespace = fragment.data.get("namespace")
             if isinstance(namespace, str):
@@ -245,13 +256,13 @@ class _Merger:
         return names
 
     def _overlay(self, base: t.Any, change: Data, here: Path, source: Source, there: Path) -> None:
-        """Put a change onto the base; what would add is left out (_refuse_additions has said so)."""
+        """Put a change onto the base; what would add or has the wrong shape for a section is left out, which has been said."""
         for step, item, place in _entries(change, here, there) or ():
             key = t.cast(str, step)
             target = (*here, key)
             if place in source.tainted:
                 self._merged.taint(target)
-            if self._would_add(base, key, item, here):
+            if self._would_add(base, key, item, here) or (not here and key in NAMED and not isinstance(item, dict)):
                 continue
             old = base.get(key)
             if _is_rules(target) and isinstance(old, list) and isinstance(item, (list, dict)):
@@ -266,6 +277,8 @@ class _Merger:
                     base.pop(other, None)  # both say where it runs: the nearer one counts
 
     def _would_add(self, base: Data, key: str, item: t.Any, here: Path) -> bool:
+        if (*here, key) == ("networks", "anywhere"):
+            return False  # it is built in, and the builder refuses another one
         if len(here) == 1 and here[0] in NAMED or (len(here) == 3 and here[0] == "services" and here[2] == "ports"):
             return key not in base
         if not here and key == "firewall":

@@ -103,7 +103,9 @@ class Openings:
     # who calls
 
     def _service(self, name: str, origin: Origin) -> Callers:
-        service = self._map.services[name]
+        service = self._map.services.get(name)
+        if service is None:
+            return Callers()  # broken, which has been said
         if service.cluster is not None:
             return self._networks(self._map.clusters[service.cluster].networks)
         hosts = self._placement.carriers(service)

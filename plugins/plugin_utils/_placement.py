@@ -161,6 +161,8 @@ class Placement:
         """The expected listening address of a port on a host: "any", "loopback", or the host's own addresses in a network."""
         if port.bind in ("any", "loopback"):
             return port.bind
+        if port.bind not in self.map.networks:
+            return ()  # broken, which has been said
         wide = [ipaddress.ip_network(cidr) for cidr in self.network(port.bind).addresses]
         own = tuple(address for address in self.host(host).addresses if any(_inside(address, network) for network in wide))
         if not own:

@@ -241,6 +241,20 @@ def test_a_change_may_break_a_map_and_is_told_so() -> None:
     assert "write one of the two" in found[0]
 
 
+@pytest.mark.parametrize("wrong", ["", "[]", "x", "true", "[{name: a}]"])
+@pytest.mark.parametrize("section", ["networks", "clusters", "services", "entrypoints", "rate_limits", "routes"])
+def test_a_section_of_an_environment_that_is_no_mapping_is_one_error(section: str, wrong: str) -> None:
+    (found,) = errors(f"services: {{a: {{port: 1, hosts: h}}}}\nenvironments: {{e: {{{section}: {wrong}}}}}")
+    assert f" environments.e.{section}" in found
+
+
+def test_an_environment_can_neither_redefine_anywhere_nor_has_to_leave_it_out() -> None:
+    text = "services: {}\nenvironments: {e: {networks: {anywhere: %s}}}"
+    (found,) = errors(text % "10.0.0.0/8")
+    assert "environments.e.networks.anywhere: `anywhere` is 0.0.0.0/0 and ::/0 and nothing else" in found
+    assert errors(text % "[0.0.0.0/0, '::/0']") == []
+
+
 # fragments
 
 FRAGMENT = "namespace: shop\nhosts: vm1\nservices: {web: {port: 80, protocol: http}}\nroutes: {}\nrate_limits: {calm: {average: 1}}"
@@ -272,6 +286,33 @@ def test_two_fragments_cannot_share_a_namespace() -> None:
 def test_a_fragments_services_stay_in_its_namespace() -> None:
     (found,) = errors("namespace: base", FRAGMENT.replace("protocol: http", "namespace: base"), environment=None)
     assert found == "d/0.yml:5: services.web.namespace = 'base': a fragment's services are in its own namespace, shop, or in none"
+
+
+@pytest.mark.parametrize("environment", ["e", "other"])
+def test_nor_do_they_leave_it_in_an_environment(environment: str) -> None:
+    main = "namespace: base\nenvironments: {e: {}, other: {}}"
+    (found,) = errors(main, FRAGMENT + "\nenvironments: {e: {services: {web: {namespace: base}}}}", environment=environment)
+    rule = "a fragment's services are in its own namespace, shop, or in none"
+    assert found == f"d/0.yml:8: environments.e.services.web.namespace = 'base': {rule}"
+    assert errors(main, FRAGMENT + "\nenvironments: {e: {services: {web: {namespace: none}}}}", environment=environment) == []
+
+
+@pytest.mark.parametrize("claim", ["namespace: shop", "services: {a: {namespace: shop}}"])
+@pytest.mark.parametrize("environment", ["e", "other"])
+def test_a_claim_to_a_namespace_may_stand_in_an_environment(claim: str, environment: str) -> None:
+    (found,) = errors(f"services: {{a: {{port: 1, hosts: h}}}}\nenvironments: {{other: {{}}, e: {{{claim}}}}}", FRAGMENT, environment=environment)
+    assert found == "d/0.yml:3: namespace = 'shop': belongs to m.yml:4 already: a namespace belongs to one file"
+
+
+def test_the_main_file_may_say_the_namespace_of_a_fragments_service() -> None:
+    assert errors("environments: {e: {services: {web: {namespace: shop}}}}", FRAGMENT) == []
+
+
+@pytest.mark.parametrize("wrong", ["", "[]", "x", "true"])
+@pytest.mark.parametrize("section", ["services", "routes"])
+def test_a_section_of_a_fragments_environment_that_is_no_mapping_is_one_error(section: str, wrong: str) -> None:
+    (found,) = errors("environments: {e: {}}", FRAGMENT + f"\nenvironments: {{e: {{{section}: {wrong}}}}}")
+    assert f" environments.e.{section}" in found
 
 
 ROUTED = """
