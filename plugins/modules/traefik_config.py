@@ -16,8 +16,8 @@ description:
   - What Traefik would drop or refuse without a word is an error here, before anything is written. A route to an unknown
     entrypoint, rate limit or list of users; a password hash that Traefik can't check; template marks.
   - Each file is staged beside its place and renamed, so that Traefik never sees half of one.
-  - Tells whether the running Traefik needs a restart, by what it was started with and not by what this run changed. An
-    interrupted run therefore loses no restart.
+  - Tells whether the running Traefik needs a restart, or to read its certificates again, by what it was started with and what it
+    read, and not by what this run changed. An interrupted run therefore loses neither. The unit records both, see O(started_file).
 extends_documentation_fragment:
   - alfred.portmap.attributes
 attributes:
@@ -107,11 +107,25 @@ options:
     type: str
     default: traefik
   started_file:
-    description: A copy of the static file that the unit makes when it starts Traefik. It tells what the running one was started with.
+    description:
+      - What the unit records when it starts Traefik, with C(sha256sum -z) of the static file, O(binary) and O(unit).
+      - It tells what the running one was started with.
     type: path
-    default: /run/traefik/started.yml
+    default: /run/traefik/started.sha256
+  certificates_file:
+    description:
+      - What the unit records when it starts or reloads Traefik, with C(sha256sum -z) of the files in C(certificates.list) of
+        O(config_dir). This module writes that list, each path with a NUL after it.
+      - Traefik does not see that a certificate was replaced. It reads all of them again when it gets a SIGHUP.
+    type: path
+    default: /run/traefik/certificates.sha256
   binary:
-    description: Traefik's binary. Given and there, it reads the static file before it is put in place, and a file that it can't read is refused.
+    description:
+      - Traefik's binary. If it is another one than the running one was started from, a restart is needed.
+      - If it is there, it reads the static file before that is put in place, and a file that it can't read is refused.
+    type: path
+  unit:
+    description: The unit's file. If it is another one than Traefik was started by, a restart is needed.
     type: path
   access_log:
     description: Whether requests are logged.
@@ -140,13 +154,21 @@ EXAMPLES = r"""
       certificates:
         - {cert_file: /etc/traefik/tls/site.pem, key_file: /etc/traefik/tls/site.key}
     binary: /usr/local/bin/traefik
+    unit: /etc/systemd/system/traefik.service
   register: traefik_config
 
-- name: Restart Traefik where it runs with another static file
+- name: Restart Traefik where it runs with another static file, binary or unit
   ansible.builtin.systemd_service:
     name: traefik
+    daemon_reload: true
     state: restarted
   when: traefik_config.restart_needed
+
+- name: Let Traefik read certificates that were replaced
+  ansible.builtin.systemd_service:
+    name: traefik
+    state: reloaded
+  when: traefik_config.reload_needed and not traefik_config.restart_needed
 """
 
 RETURN = r"""
@@ -159,7 +181,11 @@ dynamic_changed:
   returned: success
   type: bool
 restart_needed:
-  description: Whether the running Traefik was started with another static file, or none is known to run.
+  description: Whether the running Traefik was started with another static file, O(binary) or O(unit), or none is known to run.
+  returned: success
+  type: bool
+reload_needed:
+  description: Whether a certificate or key is another one than the running Traefik read.
   returned: success
   type: bool
 routers:
@@ -171,6 +197,7 @@ routers:
 
 import contextlib
 import grp
+import hashlib
 import os
 import re
 import tempfile
@@ -193,6 +220,28 @@ def read(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
+
+
+def digest(path: str) -> str:
+    """The SHA-256 of a file in hexadecimal, "" if it is not there. Raises OSError."""
+    sha256 = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                sha256.update(block)
+    except FileNotFoundError:
+        return ""
+    return sha256.hexdigest()
+
+
+def recorded(text: str) -> dict[str, str]:
+    """By path: what `sha256sum -z` printed of it."""
+    return {path: found for found, separator, path in (line.partition("  ") for line in text.split("\0")) if separator}
+
+
+def differs(now: dict[str, str], then: dict[str, str]) -> bool:
+    """Whether anything is another than it was recorded, or was not recorded."""
+    return any(then.get(path) != found for path, found in now.items())
 
 
 def place(path: str, text: str, group: str) -> None:
@@ -240,6 +289,13 @@ def refuse_missing(module: AnsibleModule, watched: str, group: str) -> None:
         module.fail_json(msg=f"group: there is no group {group}; nothing was changed")
 
 
+def refuse_missing_certificates(module: AnsibleModule, found: dict[str, str]) -> None:
+    """Traefik would serve a certificate of its own, and say so in its log alone."""
+    missing = [path for path, sha256 in found.items() if not sha256]
+    if missing:
+        module.fail_json(msg=f"tls.certificates: {', '.join(missing)}: no such file; nothing was changed")
+
+
 def strays(directory: str, own: str) -> list[str]:
     """Hidden files that Traefik loads all the same, and that would go before ours."""
     try:
@@ -280,8 +336,10 @@ def main() -> None:
             "tls": {"type": "dict", "default": {}, "options": tls},
             "config_dir": {"type": "path", "default": "/etc/traefik"},
             "group": {"type": "str", "default": "traefik"},
-            "started_file": {"type": "path", "default": "/run/traefik/started.yml"},
+            "started_file": {"type": "path", "default": "/run/traefik/started.sha256"},
+            "certificates_file": {"type": "path", "default": "/run/traefik/certificates.sha256"},
             "binary": {"type": "path"},
+            "unit": {"type": "path"},
             "access_log": {"type": "bool", "default": False},
             "log_level": {"type": "str", "choices": ["DEBUG", "INFO", "WARN", "ERROR"], "default": "INFO"},
         },
@@ -291,6 +349,10 @@ def main() -> None:
     watched = os.path.join(options["config_dir"], "conf.d")
     static_path = os.path.join(options["config_dir"], "traefik.yml")
     dynamic_path = os.path.join(watched, "portmap.yml")
+    list_path = os.path.join(options["config_dir"], "certificates.list")
+    pairs = options["tls"].get("certificates") or []
+    listed = list(dict.fromkeys(one[key] for one in pairs for key in ("cert_file", "key_file")))
+    list_text = "".join(f"{path}\0" for path in listed)
     try:
         static = render_static(options["ingress"], options["tls"], watched, options["access_log"], options["log_level"])
         dynamic = render_dynamic(options["ingress"], options["tls"], by_list(options["users"]))
@@ -307,17 +369,26 @@ def main() -> None:
     if not module.check_mode:
         refuse_missing(module, watched, group)
     try:
-        before_static, before_dynamic, started = read(static_path), read(dynamic_path), read(options["started_file"])
+        before_static, before_dynamic, before_list = read(static_path), read(dynamic_path), read(list_path)
+        started, loaded = recorded(read(options["started_file"])), recorded(read(options["certificates_file"]))
+        certificates = {path: digest(path) for path in listed}
+        runs = {path: digest(path) for path in (options["binary"], options["unit"]) if path}
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}; nothing was changed")
+    if not module.check_mode:
+        refuse_missing_certificates(module, certificates)
+    runs[static_path] = hashlib.sha256(static_text.encode()).hexdigest()
     static_changed = before_static != static_text or not right_owner(static_path, group)
     dynamic_changed = before_dynamic != dynamic_text or not right_owner(dynamic_path, group)
+    list_changed = before_list != list_text or not right_owner(list_path, group)
     if static_changed and options["binary"] and os.access(options["binary"], os.X_OK):
         refuse_unreadable(module, options["binary"], static_text)
     for name in strays(watched, os.path.basename(dynamic_path)):
         module.warn(f"{os.path.join(watched, name)}: Traefik loads this hidden file too, and before ours: remove it if it is a leftover")
     if not module.check_mode:
         try:
+            if list_changed:
+                place(list_path, list_text, group)
             if dynamic_changed:
                 place(dynamic_path, dynamic_text, group)
             if static_changed:
@@ -325,16 +396,23 @@ def main() -> None:
         except OSError as error:
             module.fail_json(msg=f"{error.filename or options['config_dir']}: {error.strerror}; the next run writes what is missing")
     module.exit_json(
-        changed=static_changed or dynamic_changed,
+        changed=static_changed or dynamic_changed or list_changed,
         static_changed=static_changed,
         dynamic_changed=dynamic_changed,
-        restart_needed=started != static_text,
+        restart_needed=differs(runs, started),
+        reload_needed=differs(certificates, loaded),
         routers=sorted(dynamic.get("http", {}).get("routers", {})),
         diff=[
             {"before_header": static_path, "before": before_static, "after_header": static_path, "after": static_text},
             {"before_header": dynamic_path, "before": shown(before_dynamic), "after_header": dynamic_path, "after": HEADER + dump(masked(dynamic))},
+            {"before_header": list_path, "before": lines(before_list), "after_header": list_path, "after": lines(list_text)},
         ],
     )
+
+
+def lines(text: str) -> str:
+    """A list of paths, one a line."""
+    return text.replace("\0", "\n")
 
 
 def shown(text: str) -> str:

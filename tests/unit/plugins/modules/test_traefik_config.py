@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import grp
+import hashlib
 import json
 import os
 import pathlib
@@ -51,12 +52,22 @@ def ingress(route: Data | None = None, **changes: t.Any) -> Data:
     return made
 
 
+def sums(*paths: pathlib.Path) -> str:
+    """What `sha256sum -z` prints of them."""
+    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path}\0" for path in paths)
+
+
 class Host:
     """A host's directories, and the module run on them."""
 
     def __init__(self, folder: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
         self.config, self.watched = folder / "etc", folder / "etc/conf.d"
-        self.static, self.dynamic, self.started = self.config / "traefik.yml", self.watched / "portmap.yml", folder / "started.yml"
+        self.static, self.dynamic = self.config / "traefik.yml", self.watched / "portmap.yml"
+        self.started, self.loaded = folder / "started.sha256", folder / "certificates.sha256"
+        self.binary, self.unit = folder / "traefik", folder / "traefik.service"
+        self.pair = [folder / "site.pem", folder / "site.key"]
+        for path in (self.binary, self.unit, *self.pair):
+            path.write_text(path.name)
         self.capfd = capfd
         self.watched.mkdir(parents=True)
 
@@ -67,6 +78,7 @@ class Host:
             "users": [{"name": "ops", "hash": HASH}],
             "config_dir": str(self.config),
             "started_file": str(self.started),
+            "certificates_file": str(self.loaded),
             "group": grp.getgrgid(os.getgid()).gr_name,
             "_ansible_check_mode": check,
             "_ansible_diff": True,
@@ -79,6 +91,15 @@ class Host:
         answer: Data = json.loads(output)
         answer.pop("invocation", None)
         return answer
+
+    def start(self) -> None:
+        """Record what the unit does when it starts Traefik."""
+        self.started.write_text(sums(self.static, self.binary, self.unit))
+        self.load()
+
+    def load(self) -> None:
+        """Record what the unit does when it starts or reloads Traefik."""
+        self.loaded.write_text(sums(*(pathlib.Path(path) for path in (self.config / "certificates.list").read_text().split("\0")[:-1])))
 
     def files(self) -> dict[str, tuple[bytes, int, int]]:
         """Everything below the configuration directory: bytes, mode and inode, so that a file written anew is another one."""
@@ -94,6 +115,7 @@ def host(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str], monkeypatch:
 
 
 FLAGS = ("changed", "static_changed", "dynamic_changed", "restart_needed")
+WRITTEN = {"certificates.list", "conf.d/portmap.yml", "traefik.yml"}
 
 
 def flags(answer: Data) -> tuple[bool, ...]:
@@ -108,14 +130,18 @@ def test_check_mode_says_what_the_run_does(host: Host) -> None:
     assert checked == ran
     assert flags(ran) == (True, True, True, True)
     assert ran["routers"] == ["api", "portmap.api"]
-    assert [(part["before"], part["after_header"]) for part in ran["diff"]] == [("", str(host.static)), ("", str(host.dynamic))]
+    assert [(part["before"], part["after_header"]) for part in ran["diff"]] == [
+        ("", str(host.static)),
+        ("", str(host.dynamic)),
+        ("", str(host.config / "certificates.list")),
+    ]
     assert yaml.safe_load(ran["diff"][1]["after"])["http"]["middlewares"]["auth-default"]["basicAuth"]["users"] == ["ops:(hidden)"]
 
 
 def test_a_second_run_writes_nothing(host: Host) -> None:
     host.run()
     before = host.files()
-    assert set(before) == {"conf.d/portmap.yml", "traefik.yml"}
+    assert set(before) == WRITTEN
     again = host.run()
     assert flags(again) == (False, False, False, True), "nothing runs with it yet"
     assert host.files() == before
@@ -171,7 +197,7 @@ def test_users_are_told_apart_by_list(host: Host) -> None:
 @pytest.mark.parametrize("mode", [0o644, 0o600, 0o4640])
 def test_files_are_for_root_and_the_group_alone(host: Host, mode: int) -> None:
     host.run()
-    assert {path: found[1] for path, found in host.files().items()} == {"conf.d/portmap.yml": 0o640, "traefik.yml": 0o640}
+    assert {path: found[1] for path, found in host.files().items()} == dict.fromkeys(WRITTEN, 0o640)
     host.dynamic.chmod(mode)
     checked, ran = (host.run(check) for check in (True, False))
     assert checked == ran
@@ -202,16 +228,65 @@ def test_no_file_is_ever_readable_by_others(host: Host, monkeypatch: pytest.Monk
         host.run()
     finally:
         os.umask(old)
-    assert seen == [0o600, 0o640] * 2
+    assert seen == [0o600, 0o640] * len(WRITTEN)
 
 
 def test_a_restart_is_due_until_it_happened(host: Host) -> None:
     host.run()
-    host.started.write_text(host.static.read_text())
+    host.start()
     assert flags(host.run()) == (False, False, False, False)
     assert flags(host.run(log_level="DEBUG")) == (True, True, False, True)
     assert flags(host.run(log_level="DEBUG")) == (False, False, False, True), "a run that was interrupted here would lose the restart"
     assert flags(host.run()) == (True, True, False, False), "back to what it runs with"
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("what", ["binary", "unit"])
+def test_another_binary_or_unit_is_due_for_a_restart_whoever_put_it_there(host: Host, what: str, check: bool) -> None:
+    host.binary.write_text("#!/bin/sh\n")
+    host.run()
+    host.start()
+    options = {"binary": str(host.binary), "unit": str(host.unit)}
+    assert flags(host.run(check, **options)) == (False, False, False, False)
+    path: pathlib.Path = getattr(host, what)
+    before = path.read_text()
+    path.write_text(before + "# another")
+    for _run in range(2):
+        assert flags(host.run(check, **options)) == (False, False, False, True), "not once, but until it happened"
+    path.write_text(before)
+    assert flags(host.run(check, **options)) == (False, False, False, False), "back to what it runs with"
+    host.started.write_text(sums(host.static))
+    assert flags(host.run(check, **options)) == (False, False, False, True), "what was not recorded is not known"
+    assert flags(host.run(check)) == (False, False, False, False), "nobody asked for it"
+
+
+def test_certificates_are_due_until_traefik_read_them(host: Host) -> None:
+    tls = {"certificates": [dict(zip(("cert_file", "key_file"), map(str, host.pair)))]}
+    first = host.run(tls=tls)
+    assert (host.config / "certificates.list").read_text() == "".join(f"{path}\0" for path in host.pair)
+    assert first["diff"][2]["after"] == "".join(f"{path}\n" for path in host.pair)
+    host.start()
+    assert host.run(tls=tls)["reload_needed"] is False
+    for path in host.pair:
+        path.write_text("replaced")
+        for check in (True, False, False):
+            answer = host.run(check, tls=tls)
+            assert flags(answer) == (False, False, False, False)
+            assert answer["reload_needed"] is True, "until it is reloaded"
+        host.load()
+        assert host.run(tls=tls)["reload_needed"] is False
+    gone = host.run()
+    assert (gone["dynamic_changed"], gone["reload_needed"]) == (True, False), "what is no longer served need not be read"
+    back = host.run(tls=tls)
+    assert (back["dynamic_changed"], back["reload_needed"]) == (True, False)
+
+
+def test_a_certificate_that_is_not_there_is_missed_only_by_the_run(host: Host) -> None:
+    tls = {"certificates": [{"cert_file": str(host.pair[0]), "key_file": "/nonexistent.key"}]}
+    assert host.run(check=True, tls=tls)["reload_needed"] is True, "another task would have made it"
+    answer = host.run(tls=tls)
+    assert answer["failed"] is True and answer["msg"] == "tls.certificates: /nonexistent.key: no such file; nothing was changed"
+    assert host.files() == {}
 
 
 def test_what_an_interrupted_run_left_is_no_obstacle(host: Host) -> None:
