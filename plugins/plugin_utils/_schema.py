@@ -36,5 +36,5 @@ def schema(top: Struct = spec.MAIN) -> dict[str, t.Any]:
 
 
 def text() -> str:
-    """What the file inventories/port_map.schema.json holds."""
+    """What the file docs/port_map.schema.json holds."""
     return json.dumps(schema(), indent=1) + "\n"

@@ -281,7 +281,7 @@ def test_without_root_a_trace_of_a_firewall_is_told(foreign: pathlib.Path) -> No
     for name in ("clone", "never"):
         done = as_nobody("ansible", *look, "-a", f"state_dir={foreign / name}", cwd=foreign / "clone", home=foreign)
         assert done.returncode != 0 and "this module needs root" in done.stdout, done.stdout + done.stderr
-        assert (str(foreign / name) in done.stdout) == (name == "clone"), done.stdout
+        assert (f"- {foreign / name}\n" in done.stdout) == (name == "clone"), done.stdout
 
 
 def test_the_built_collection_works_from_another_folder(clone: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -295,6 +295,14 @@ def test_the_built_collection_works_from_another_folder(clone: pathlib.Path, tmp
     for playbook in ("alfred.portmap.validate", "alfred.portmap.plan"):
         done = run("ansible-playbook", playbook, "-i", "inventories/prod", cwd=tmp_path, ANSIBLE_COLLECTIONS_PATH=str(home))
         assert done.returncode == 0, done.stdout + done.stderr
-    shipped = {path.name for path in (home / "ansible_collections/alfred/portmap").iterdir()}
+    root = home / "ansible_collections/alfred/portmap"
+    shipped = {path.name for path in root.iterdir()}
     assert {"plugins", "roles", "playbooks", "meta", "README.md"} <= shipped
     assert not shipped & {"tests", "collections", ".ci", "dev", "extensions"}
+    assert [path.name for path in (root / "inventories").iterdir()] == ["port_map.yml"], "the example, not the hosts"
+    for text in (*root.glob("*.md"), *root.glob("docs/*.md"), *root.glob("roles/*/README.md")):
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text.read_text()):
+            assert "://" in link or (text.parent / link).exists(), f"{text.relative_to(root)} links to {link}, which is not shipped"
+    for name in ("inventories/port_map.yml", "docs/port-map.md"):
+        (schema,) = re.findall(r"^# yaml-language-server: \$schema=(.*)$", (root / name).read_text(), re.MULTILINE)
+        assert json.loads((root / "inventories" / schema).read_text())["required"] == ["port_map"], "editors find the schema beside the example"
