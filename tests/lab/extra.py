@@ -83,6 +83,7 @@ def extra_host(name: str, number: int, *docker_options: str) -> t.Iterator[Extra
         key = (STATE / "id_ed25519.pub").read_text(encoding="ascii")
         host.run("sh", "-c", "cat >/home/ansible/.ssh/authorized_keys && chown ansible: /home/ansible/.ssh/authorized_keys", stdin=key)
         host.booted()
+        host.run("systemctl", "reset-failed", "ssh")  # until its keys were there it failed, perhaps too often to be started again
         host.run("systemctl", "restart", "ssh")
         yield host
     finally:
