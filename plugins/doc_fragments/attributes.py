@@ -12,6 +12,11 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options: {}
 attributes:
+  action_group:
+    description: Use C(group/alfred.portmap.all) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - alfred.portmap.all
   check_mode:
     description: Can run in C(check_mode) and return the same C(changed) and diff as the real run, without changing anything.
   diff_mode:
