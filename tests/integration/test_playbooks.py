@@ -31,8 +31,8 @@ def run(*argv: str, cwd: pathlib.Path = ROOT, **environment: str) -> subprocess.
 def clone(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A plain clone of what is in git or about to be, in a folder whose name says nothing."""
     target = tmp_path_factory.mktemp("somewhere") / "clone"
-    files = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
-    for name in filter(None, files):
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
         source = ROOT / name
         if source.exists() or source.is_symlink():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -49,30 +49,25 @@ def test_site_can_be_looked_at(clone: pathlib.Path, inventory: str, option: str)
     assert "[WARNING]" not in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize(
-    "plugin",
-    [
-        ("module", "firewall"),
-        ("module", "firewall_info"),
-        ("module", "listening_ports"),
-        ("module", "listening_ports_info"),
-        ("module", "probe"),
-        ("module", "traefik_config"),
-        ("filter", "plan"),
-        ("filter", "host_plan"),
-        ("filter", "problems"),
-        ("filter", "inventory"),
-        ("filter", "describe_plan"),
-        ("filter", "probes"),
-        ("filter", "findings_table"),
-        ("lookup", "port_map"),
-    ],
-)
+PLUGINS = [
+    (kind, path.stem)
+    for kind, folder in (("module", "modules"), ("filter", "filter"), ("lookup", "lookup"))
+    for path in sorted((ROOT / "plugins" / folder).glob("[!_]*.py"))
+]
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids="-".join)
 def test_every_plugin_has_docs(clone: pathlib.Path, plugin: tuple[str, str]) -> None:
     kind, name = plugin
     done = run("ansible-doc", "-t", kind, f"alfred.portmap.{name}", cwd=clone)
     assert done.returncode == 0, done.stderr
     assert f"alfred.portmap.{name}" in done.stdout
+
+
+def test_the_readme_names_every_module_and_filter() -> None:
+    assert len(PLUGINS) >= 14
+    text = (ROOT / "README.md").read_text()
+    assert [name for kind, name in PLUGINS if kind != "lookup" and f"`{name}`" not in text] == []
 
 
 @pytest.mark.parametrize("role", ["port_map", "firewall", "traefik", "verify"])
