@@ -104,6 +104,7 @@ class _Builder:
         self._off: dict[tuple[str, str], str] = {}  # (section, name) of what is absent -> why
         self._built_networks: dict[str, Network] = {}
         self._built_clusters: dict[str, Cluster] = {}
+        self._nginx = False  # the ports of `proxy` are the API and metrics, and these are Traefik's
 
     # helpers
 
@@ -188,6 +189,8 @@ class _Builder:
         services = {name: service for name, service in services.items() if ("services", name) not in self._merged.tainted}
         self._callers(services)
         self._everywhere(services)
+        if ingress == "nginx" and PROXY in services:
+            services[PROXY] = self._without_ports(services[PROXY])
         limits = {
             name: RateLimit(name, item["average"], item.get("burst") or item["average"], self._merged.origin(("rate_limits", name)))
             for name, item in self._section("rate_limits", spec.RATE_LIMIT).items()
@@ -224,7 +227,18 @@ class _Builder:
         elif isinstance(proxy, dict) and proxy.get("enabled", True) is False:
             self._notice(("ingress",), ingress, "service proxy is not enabled: entrypoints and routes are not planned")
             ingress = "none"
+        self._nginx = ingress == "nginx"
         return ingress
+
+    def _without_ports(self, proxy: Service) -> Service:
+        return dataclasses.replace(proxy, ports={"": dataclasses.replace(proxy.ports[""], span=None, container_port=None, health=None, metrics=False)})
+
+    def _traefiks(self, label: str, path: Path, what: str) -> bool:
+        """Whether `service` or `service.port` is the proxy's own and the proxy is nginx: a notice, and this is left out."""
+        if self._nginx and label.partition(".")[0] == PROXY:
+            self._notice(path, label, f"{what} Traefik's: this is left out under nginx")
+            return True
+        return False
 
     def _plain_data(self) -> Data:
         """The merged mapping for users' templates, without what is not enabled."""
@@ -335,8 +349,10 @@ class _Builder:
         stated = item.get("from", parent.get("from"))
         if stated is None:
             callers: tuple[str, ...] = ("namespace",) if same_namespace and namespace is not None else ()
+            callers_path: Path = ("firewall", "internal", "same_namespace")
         else:
-            callers = self._callers_of(stated, namespace, (*path, "from") if "from" in item else ("services", service, "from"))
+            callers_path = (*path, "from") if "from" in item else ("services", service, "from")
+            callers = self._callers_of(stated, namespace, callers_path)
         container_port = item.get("container_port")
         return Port(
             service=service,
@@ -347,7 +363,9 @@ class _Builder:
             health=health,
             container_port=None if container_port is None else span(container_port),
             bind=bind,
+            bind_path=bind_path,
             callers=callers,
+            callers_path=callers_path,
             callers_stated=stated is not None,
             metrics=metrics,
             origin=self._merged.origin((*path, "port")),
@@ -399,13 +417,13 @@ class _Builder:
 
     def _build_entrypoints(self) -> dict[str, Entrypoint]:
         items = self._section("entrypoints", spec.ENTRYPOINT)
+        self._drop_redirects({name: item["redirect_to"] for name, item in items.items() if "redirect_to" in item})
         found = {}
         for name, item in items.items():
             path: Path = ("entrypoints", name)
-            target = item.get("redirect_to")
-            if target is not None and not self._refer("entrypoints", target, (*path, "redirect_to"), "entrypoint"):
-                self._off["entrypoints", name] = "redirects to nothing"
+            if ("entrypoints", name) in self._off:
                 continue
+            target = item.get("redirect_to")
             if target in items and not items[target].get("tls", False):
                 self._error((*path, "redirect_to"), target, "a redirect goes to an entrypoint with `tls: true`")
             found[name] = Entrypoint(name, item["port"], item.get("tls", False), target, self._in_front(item, path), self._merged.origin((*path, "port")))
@@ -415,6 +433,17 @@ class _Builder:
             if loop and name == min((name, *loop)):
                 self._error(("entrypoints", name, "redirect_to"), loop[0], f"redirects in a circle: {' > '.join((name, *loop))}")
         return found
+
+    def _drop_redirects(self, targets: dict[str, str]) -> None:
+        """A redirect to nothing falls away, and then a redirect to that one, in whatever order they stand."""
+        left = dict(targets)
+        while True:
+            gone = [name for name, target in left.items() if target not in self._known["entrypoints"] or ("entrypoints", target) in self._off]
+            for name in gone:
+                self._refer("entrypoints", left.pop(name), ("entrypoints", name, "redirect_to"), "entrypoint")
+            self._off.update({("entrypoints", name): "redirects to nothing" for name in gone})
+            if not gone:
+                return
 
     def _in_front(self, item: Data, path: Path) -> t.Optional[ProxiesInFront]:
         value = item.get("proxies_in_front")
@@ -492,6 +521,7 @@ class _Builder:
             auth="default" if auth is True else (auth or None),
             networks=networks,
             origin=self._merged.origin((*path, "service")),
+            auth_origin=self._merged.origin((*path, "auth")),
         )
 
     def _route_target(self, label: str, path: Path, services: dict[str, Service]) -> t.Optional[Port]:
@@ -504,8 +534,8 @@ class _Builder:
         if owner.fragment and self._merged.owners["services", name] is not owner:
             self._error(here, label, "is not of this fragment: a fragment's routes lead to its own services")
             return None
-        if name not in services:
-            return None  # broken, which has been said
+        if name not in services or self._traefiks(label, here, "the dashboard and metrics are"):
+            return None  # broken, which has been said, or not there
         port = self._known_port(services[name], port_name, label, here)
         if port is not None and not (name == PROXY and not port_name) and port.protocol not in HTTP_PROTOCOLS:
             self._error(here, label, f"speaks {port.protocol}, and a route needs http, https, grpc or websocket: say so with `protocol`")
@@ -523,17 +553,30 @@ class _Builder:
     def _entrypoint(self, item: Data, path: Path, entrypoints: dict[str, Entrypoint]) -> t.Optional[str]:
         stated = item.get("entrypoint")
         if stated is not None:
-            known = self._refer("entrypoints", stated, (*path, "entrypoint"), "entrypoint")
-            return stated if known and stated in entrypoints else None  # a broken one has been complained of
-        targets = list(dict.fromkeys(entrypoint.redirect_to for entrypoint in entrypoints.values() if entrypoint.redirect_to in entrypoints))
-        candidates = targets or list(entrypoints)
-        if len(candidates) == 1:
-            return candidates[0]
-        enabled = {name for name in self._known["entrypoints"] if ("entrypoints", name) not in self._off}
-        if enabled == set(entrypoints):  # else a broken entrypoint has said so already
-            listed = f"say which `entrypoint`: {', '.join(str(name) for name in candidates)}" if candidates else "needs an entrypoint, and there is none"
-            self._error(path, None, listed)
+            return self._usable(stated, (*path, "entrypoint"), entrypoints)
+        candidates = self._default_entrypoints()
+        there = [name for name in candidates if ("entrypoints", name) not in self._off]
+        if len(there or candidates) == 1:
+            return self._usable((there or candidates)[0], path, entrypoints)
+        if not there and candidates:
+            self._notice(path, None, f"no entrypoint is enabled ({', '.join(candidates)}): this falls away")
+        elif set(there) <= set(entrypoints):  # else a broken entrypoint has said so already
+            self._error(path, None, f"say which `entrypoint`: {', '.join(there)}" if there else "needs an entrypoint, and there is none")
         return None
+
+    def _usable(self, name: str, path: Path, entrypoints: dict[str, Entrypoint]) -> t.Optional[str]:
+        known = self._refer("entrypoints", name, path, "entrypoint")
+        return name if known and name in entrypoints else None  # a broken one has been complained of
+
+    def _default_entrypoints(self) -> list[str]:
+        """Where a route may be that names no entrypoint: at the targets of redirects, those that are off too; else anywhere.
+
+        A target that is off is not made up for by another entrypoint, which may well speak no TLS.
+        """
+        stated = self._data["entrypoints"]
+        enabled = [name for name, item in stated.items() if not (isinstance(item, dict) and item.get("enabled") is False)]
+        targets = [stated[name].get("redirect_to") for name in enabled if isinstance(stated[name], dict)]
+        return list(dict.fromkeys(target for target in targets if isinstance(target, str) and target in stated)) or enabled or list(stated)
 
     # firewall
 
@@ -549,7 +592,6 @@ class _Builder:
             ingress=tuple(self._ingress_rules(data.get("ingress"), services)),
             egress=None if egress == "allow" else tuple(self._egress_rules(egress)),
             same_namespace=internal.get("same_namespace") == "allow",
-            same_namespace_origin=self._merged.origin((*path, "internal", "same_namespace")),
             scrape=self._scrape(internal.get("scrape"), services),
             ping=self._networks(ping, (*path, "ping")),
             origin=self._merged.origin(path),
@@ -581,7 +623,7 @@ class _Builder:
         for index, label in enumerate(_listed(value)):
             here = (*path, index) if isinstance(value, list) else path
             name, _dot, port_name = label.partition(".")
-            if not self._refer("services", name, here, "service") or name not in services:
+            if not self._refer("services", name, here, "service") or name not in services or self._traefiks(label, here, "the proxy's own ports are"):
                 continue
             port = self._known_port(services[name], port_name, label, here)
             if port is not None and port.span is None:
@@ -610,4 +652,4 @@ class _Builder:
             return None
         if not self._refer("services", value["from"], (*path, "from"), "service") or value["from"] not in services:
             return None
-        return Scrape(value["from"], value.get("path", "/metrics"), self._merged.origin((*path, "from")))
+        return Scrape(value["from"], value.get("path", "/metrics"), self._merged.origin(path))

@@ -21,25 +21,43 @@ def plan_ingress(placement: Placement, host: str, problems: Problems) -> t.Optio
     if host not in placement.proxy_hosts():
         return None
     proxy = port_map.services[PROXY]
+    api = _own_port(placement, host, proxy.ports[""], problems)
+    if api is not None and api["address"] != "127.0.0.1":
+        rule = "the proxy's API shows every password's hash and is served on loopback only: write `bind: loopback`"
+        problems.error(port_map.places.origin(proxy.ports[""].bind_path), proxy.ports[""].bind, rule)
     routes: dict[str, t.Any] = {}
     for route in port_map.routes.values():
         if route.auth is not None and route.auth not in placement.host(host).users:
             known = ", ".join(sorted(placement.host(host).users)) or "none"
-            place = port_map.places.origin(("routes", route.name, "auth"))
-            problems.error(place, route.auth, f"host {host} has no such list of users in port_map_users (there: {known})")
-        if route.dashboard and port_map.ingress == "nginx":
-            problems.notice(route.origin, None, "the dashboard is Traefik's: this route is left out under nginx")
-            continue
+            problems.error(route.auth_origin, route.auth, f"host {host} has no such list of users in port_map_users (there: {known})")
         routes[route.name] = _route(placement, host, route, problems)
     return {
         "proxy": port_map.ingress,
         "container": proxy.container,
-        "api": _own_port(placement, host, proxy.ports[""], problems),
+        "api": api,
         "metrics": next((_own_port(placement, host, port, problems) for port in proxy.ports.values() if port.name and port.metrics), None),
         "entrypoints": {entrypoint.name: _entrypoint(placement, entrypoint) for entrypoint in port_map.entrypoints.values()},
         "rate_limits": {limit.name: {"average": limit.average, "burst": limit.burst} for limit in port_map.rate_limits.values()},
         "routes": routes,
     }
+
+
+def check_unplanned(placement: Placement, problems: Problems) -> None:
+    """Note what is wrong with routes of a proxy that gets no plan: it runs in a cluster, or on hosts that are not managed."""
+    port_map = placement.map
+    proxy = port_map.services.get(PROXY)
+    if proxy is None:
+        return
+    users = {name for host in placement.inventory.hosts.values() for name in host.users}
+    unmanaged = [host for host in placement.proxy_hosts() if not placement.host(host).managed]
+    for route in port_map.routes.values():
+        if proxy.cluster is not None and route.auth is not None and route.auth not in users:
+            known = ", ".join(sorted(users)) or "none"
+            problems.error(route.auth_origin, route.auth, f"no host of this inventory has such a list of users in port_map_users (there: {known})")
+        if not route.dashboard:
+            service = port_map.services[route.service]
+            for host in [None] if proxy.cluster is not None else unmanaged:
+                backends(placement, host, route, service, service.ports[route.port], problems)
 
 
 def _own_port(placement: Placement, host: str, port: Port, problems: Problems) -> t.Optional[dict[str, t.Any]]:
@@ -51,7 +69,7 @@ def _own_port(placement: Placement, host: str, port: Port, problems: Problems) -
         return {"address": "127.0.0.1" if bound == "loopback" else "", "port": port.span.lo}
     if len(bound) > 1:
         rule = f"the proxy listens on one address here, and host {host} has {', '.join(bound)} in that network: name one that holds one of them"
-        problems.error(placement.map.places.origin((*port.path, "bind")), port.bind, rule)
+        problems.error(placement.map.places.origin(port.bind_path), port.bind, rule)
     return {"address": bound[0], "port": port.span.lo} if bound else None
 
 
@@ -92,19 +110,24 @@ def _route(placement: Placement, host: str, route: Route, problems: Problems) ->
     }
 
 
-def backends(placement: Placement, host: str, route: Route, service: Service, port: Port, problems: Problems) -> list[dict[str, t.Any]]:
-    """Where the proxy on `host` connects for a port of a service; one that it can't reach is an error.
+def backends(placement: Placement, host: t.Optional[str], route: Route, service: Service, port: Port, problems: Problems) -> list[dict[str, t.Any]]:
+    """Where the proxy on `host` (None: in its cluster) connects for a port of a service; one that it can't reach is an error.
 
     The service's own `address`; else, on the proxy's host, 127.0.0.1 or the bound address, and between containers
-    the service's name and container port; else the first address of each host that carries it.
+    the service's name and container port; else the first address of each host that carries it. Within a cluster
+    Kubernetes knows: [].
     """
+    cluster = placement.map.services[PROXY].cluster
 
     def unreachable(rule: str) -> list[dict[str, t.Any]]:
-        problems.error(route.origin, port.label, f"the proxy on {host} can't reach {port.label}: {rule}")
+        where = f"on {host}" if host is not None else f"in cluster {cluster}"
+        problems.error(route.origin, port.label, f"the proxy {where} can't reach {port.label}: {rule}")
         return []
 
     if port.span is not None and port.span.lo != port.span.hi:
         return unreachable("a range of ports is no backend")
+    if cluster is not None and service.cluster == cluster:
+        return [] if port.span or port.container_port else unreachable("it has no port")
     if service.addresses:
         if port.span is None:
             return unreachable("it has an address and no port there")
@@ -116,15 +139,17 @@ def backends(placement: Placement, host: str, route: Route, service: Service, po
         backend = _backend(placement, host, carrier, service, port)
         if isinstance(backend, str):
             return unreachable(backend)
-        found.append(backend)
+        found += [] if backend is None else [backend]
     return found
 
 
-def _backend(placement: Placement, host: str, carrier: str, service: Service, port: Port) -> t.Union[dict[str, t.Any], str]:
-    """One backend, or the reason why there is none."""
+def _backend(placement: Placement, host: t.Optional[str], carrier: str, service: Service, port: Port) -> t.Union[dict[str, t.Any], str, None]:
+    """One backend, or the reason why there is none; None if it has no known address, which the placement says."""
     contained = placement.map.services[PROXY].container
     if carrier == host and contained and service.container:
         inner: t.Optional[Span] = port.container_port or port.span
+        if inner is not None and inner.lo != inner.hi:
+            return "a range of ports is no backend"
         return {"address": service.name, "port": inner.lo} if inner else "it has no port in its container network"
     if port.span is None:
         return "it has no port on its host, and is no container beside the proxy"
@@ -134,9 +159,10 @@ def _backend(placement: Placement, host: str, carrier: str, service: Service, po
         if contained:
             return "a container does not reach the loopback of its host"
         return {"address": "127.0.0.1", "port": port.span.lo}
-    if carrier == host and not contained:
-        bound = placement.bind(host, port)
-        return {"address": "127.0.0.1" if isinstance(bound, str) or not bound else bound[0], "port": port.span.lo}
     bound = placement.bind(carrier, port)
-    addresses = placement.addresses(carrier, port.origin) if isinstance(bound, str) else bound
-    return {"address": addresses[0], "port": port.span.lo} if addresses else f"host {carrier} has no known address"
+    if carrier == host and not contained:
+        return {"address": "127.0.0.1" if isinstance(bound, str) or not bound else bound[0], "port": port.span.lo}
+    if isinstance(bound, str):
+        placement.addresses(carrier, port.origin)
+        bound = placement.host(carrier).addresses
+    return {"address": bound[0], "port": port.span.lo} if bound else None

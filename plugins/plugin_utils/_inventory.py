@@ -9,14 +9,17 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 from __future__ import annotations
 
 import ipaddress
+import re
 import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Problems
+from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import address_problem
 
 DEFAULT_CONTAINER_INTERFACES = ("docker0", "br-*")
+_INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}|[A-Za-z0-9_.@-]{1,14}\*")  # as a policy takes them
 
 Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
@@ -31,6 +34,7 @@ class Host:
     managed: bool  # False: no plan, not in `all`
     container_interfaces: tuple[str, ...]
     users: frozenset[str]  # names of the lists in port_map_users
+    refused: bool = False  # an address of it was, which has been said: that it has none is no second mistake
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -115,6 +119,14 @@ def _from_facts(facts: Mapping[str, t.Any]) -> list[str]:
     return [address for address in found if address]
 
 
+def _unfit_range(text: str) -> t.Optional[str]:
+    """Why a CIDR can't be that of a host's routed containers; None if it can."""
+    reason = address_problem(text, single=False)
+    if reason is None and ipaddress.ip_network(text).prefixlen == 0:
+        return "is everybody: name the addresses that this host's containers have"
+    return reason
+
+
 def from_data(data: Mapping[str, t.Any], problems: Problems) -> Inventory:
     """Check inventory data and give it types; what is wrong is noted in problems and left out."""
     hosts: dict[str, Host] = {}
@@ -126,16 +138,20 @@ def from_data(data: Mapping[str, t.Any], problems: Problems) -> Inventory:
 
         addresses: list[str] = []
         routed: list[str] = []
+        refused = False
         stated = entry.get("addresses", [])
         for index, text in enumerate(stated if isinstance(stated, list) else [stated]):
             path = f"port_map_addresses[{index}]"
             if isinstance(text, str) and "/" in text:
-                try:
+                reason = _unfit_range(text)
+                if reason is None:
                     routed.append(str(ipaddress.ip_network(text)))
-                except ValueError as error:
-                    wrong(path, text, f"not a network: {error}")
+                else:
+                    wrong(path, text, reason)
+                    refused = True
                 continue
             address = usable(text)
+            refused |= address is None or owners.get(address, name) != name
             if address is None:
                 wrong(path, text, "not an address that other hosts can use (no name, loopback, link-local, zone or v4-mapped address)")
             elif owners.setdefault(address, name) != name:
@@ -151,10 +167,11 @@ def from_data(data: Mapping[str, t.Any], problems: Problems) -> Inventory:
         interfaces = entry.get("container_interfaces", list(DEFAULT_CONTAINER_INTERFACES))
         if isinstance(interfaces, str):
             interfaces = [interfaces]
-        if not isinstance(interfaces, list) or not all(isinstance(item, str) and item for item in interfaces):
-            wrong("port_map_container_interfaces", interfaces, "must be a list of interface names, a * at the end allowed")
+        if not isinstance(interfaces, list) or not all(isinstance(item, str) and _INTERFACE.fullmatch(item) for item in interfaces):
+            rule = "must be a list of interface names of at most 15 characters, a * at the end allowed and not alone"
+            wrong("port_map_container_interfaces", interfaces, rule)
             interfaces = []
-        hosts[name] = Host(name, tuple(addresses), tuple(routed), managed, tuple(interfaces), frozenset(entry.get("users", [])))
+        hosts[name] = Host(name, tuple(addresses), tuple(routed), managed, tuple(interfaces), frozenset(entry.get("users", [])), refused)
     environments = _environments(data)
     if len(environments) > 1:
         problems.error(Origin("port_map_environment", "inventory", 0), environments, "one inventory has one environment")

@@ -197,9 +197,9 @@ class _Merger:
         """A namespace belongs to one file."""
         owners: dict[str, Origin] = {}
         main = self._main
-        for path, service, namespace in _namespaces(main):
+        for path, service, stated in _namespaces(main):
             if service is None or self._merged.owners.get(("services", service)) is main:  # it may change a fragment's service too
-                owners.setdefault(namespace, main.origin(path))
+                owners.setdefault(stated, main.origin(path))
         for fragment in self._fragments:
             namespace = fragment.data.get("namespace")
             if isinstance(namespace, str):

@@ -46,7 +46,9 @@ class Port:
     health: t.Optional[str]
     container_port: t.Optional[Span]
     bind: Bind
+    bind_path: Path  # where `bind` stands in the merged map
     callers: tuple[str, ...]  # `from`: services, "namespace", "self"; () is none. Default already filled in
+    callers_path: Path  # where `from` stands in the merged map; firewall.internal.same_namespace if nobody states it
     callers_stated: bool  # False: `callers` is the default, not written by anybody
     metrics: bool
     origin: Origin
@@ -55,11 +57,6 @@ class Port:
     def label(self) -> str:
         """``service`` or ``service.name``."""
         return f"{self.service}.{self.name}" if self.name else self.service
-
-    @property
-    def path(self) -> Path:
-        """Its place in the merged map."""
-        return ("services", self.service, "ports", self.name) if self.name else ("services", self.service)
 
 
 @dataclass(frozen=True)
@@ -154,6 +151,7 @@ class Route:
     auth: t.Optional[str]  # name of a list in port_map_users
     networks: tuple[str, ...]  # `from`: clients the proxy lets through; () is everybody
     origin: Origin
+    auth_origin: Origin
 
 
 @dataclass(frozen=True)
@@ -199,7 +197,6 @@ class Firewall:
     ingress: tuple[IngressRule, ...]
     egress: t.Optional[tuple[EgressRule, ...]]  # None: `allow`
     same_namespace: bool
-    same_namespace_origin: Origin
     scrape: t.Optional[Scrape]
     ping: tuple[str, ...]  # networks; () is none
     origin: Origin

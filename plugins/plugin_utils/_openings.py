@@ -12,7 +12,7 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._model import EgressRule, Firewall, IngressRule, Port, Service, Span
 from ansible_collections.alfred.portmap.plugins.plugin_utils._placement import PROXY, Placement, address_order
@@ -29,7 +29,7 @@ class Opening:
     sources: tuple[str, ...]  # address sets that targets let in
     source_hosts: tuple[str, ...]  # inventory hosts that are let out
     destinations: tuple[str, ...]  # address sets that source_hosts may call
-    targets: tuple[str, ...]  # inventory hosts that let in
+    targets: tuple[str, ...]  # inventory hosts that let in, those without a plan too
     origin: Origin
 
 
@@ -64,13 +64,14 @@ class AddressSets:
 
 @dataclass(frozen=True)
 class Callers:
-    """Who calls: the sets of their addresses, and those of them that are inventory hosts."""
+    """Who calls: the sets of their addresses, those of them that are inventory hosts, and the clusters that services among them run in."""
 
     sets: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
 
     def __add__(self, other: Callers) -> Callers:
-        return Callers(tuple(dict.fromkeys(self.sets + other.sets)), tuple(dict.fromkeys(self.hosts + other.hosts)))
+        return Callers(*(tuple(dict.fromkeys(one + more)) for one, more in zip(astuple(self), astuple(other))))
 
 
 class Openings:
@@ -82,6 +83,7 @@ class Openings:
         self._problems = problems
         self.sets = AddressSets(placement)
         self.found: list[Opening] = []
+        self._let_in: dict[str, dict[str, None]] = {}  # cluster -> ports on hosts that let one of its services in
 
     def collect(self, firewall: Firewall) -> None:
         """Resolve every statement into `found`, and every set that they name into `sets`."""
@@ -91,7 +93,9 @@ class Openings:
         for route in self._map.routes.values():
             if not route.dashboard:
                 service = self._map.services[route.service]
-                self._serve(f"route {route.name}", self._service(PROXY, route.origin), service, service.ports[route.port], route.origin)
+                callers = self._service(PROXY, route.origin)
+                # Not named: what the proxy can't reach is said where its backends are planned.
+                self._serve(f"route {route.name}", callers, service, service.ports[route.port], route.origin, named=False)
         self._scrape(firewall)
         for rule in firewall.ingress:
             self._ingress(rule)
@@ -99,6 +103,10 @@ class Openings:
             self._egress(egress)
         for name in firewall.ping:
             self.sets.network(name)
+        for cluster, labels in self._let_in.items():
+            listed = ", ".join([*labels][:5]) + (", …" if len(labels) > 5 else "")
+            text = f"hosts see cluster {cluster} as one source: what lets one of its services in lets all in ({listed})"
+            self._problems.notice(self._map.clusters[cluster].origin, None, text)
 
     # who calls
 
@@ -107,7 +115,7 @@ class Openings:
         if service is None:
             return Callers()  # broken, which has been said
         if service.cluster is not None:
-            return self._networks(self._map.clusters[service.cluster].networks)
+            return self._cluster(service.cluster)
         hosts = self._placement.carriers(service)
         if not hosts:
             if service.hosts == ():
@@ -122,8 +130,11 @@ class Openings:
         clusters = tuple(dict.fromkeys(service.cluster for service in members if service.cluster is not None))
         callers = Callers((self.sets.hosts(f"namespace:{namespace}", hosts, origin),), hosts) if hosts else Callers()
         for cluster in clusters:
-            callers += self._networks(self._map.clusters[cluster].networks)
+            callers += self._cluster(cluster)
         return callers
+
+    def _cluster(self, name: str) -> Callers:
+        return self._networks(self._map.clusters[name].networks) + Callers(clusters=(name,))
 
     def _networks(self, names: t.Iterable[str]) -> Callers:
         callers = Callers()
@@ -134,25 +145,26 @@ class Openings:
     # statements
 
     def _from(self, service: Service, port: Port) -> None:
+        origin = self._map.places.origin(port.callers_path)
         callers = Callers()
         for caller in port.callers:
             if caller == "namespace":
-                callers += self._namespace(service.namespace, port.origin) if service.namespace is not None else Callers()
+                callers += self._namespace(service.namespace, origin) if service.namespace is not None else Callers()
             else:
                 name = service.name if caller == "self" else caller
-                callers += self._service(name, self._map.places.origin_of((*port.path, "from"), caller))
+                callers += self._service(name, self._map.places.origin_of(port.callers_path, caller))
         if callers.sets:
-            self._serve(port.label, callers, service, port, port.origin, named=port.callers_stated)
+            self._serve(port.label, callers, service, port, origin, named=port.callers_stated)
 
     def _scrape(self, firewall: Firewall) -> None:
         scrape = firewall.scrape
         if scrape is None:
             return
-        callers = self._service(scrape.service, scrape.origin)
+        callers = self._service(scrape.service, self._map.places.origin(("firewall", "internal", "scrape", "from")))
         for service in self._map.services.values():
             for port in service.ports.values():
                 if port.metrics:
-                    self._serve(f"scrape {port.label}", callers, service, port, port.origin)
+                    self._serve(f"scrape {port.label}", callers, service, port, scrape.origin)
 
     def _ingress(self, rule: IngressRule) -> None:
         callers = self._networks(rule.networks)
@@ -195,25 +207,27 @@ class Openings:
             return
         hosts = self._placement.carriers(service)
         if port.bind == "loopback":
-            elsewhere = [host for host in callers.hosts if host not in hosts]
-            outside = len(callers.sets) > 0 and not callers.hosts
-            if named and hosts and (elsewhere or outside):
-                rule = f"{port.label} listens on loopback only, yet {name} needs it from {', '.join(elsewhere) or ', '.join(callers.sets)}"
-                self._problems.error(origin, None, rule)
+            elsewhere = self._elsewhere(callers, hosts)
+            if named and hosts and elsewhere:
+                need = "its callers need" if name == port.label else f"{name} needs"
+                self._problems.error(origin, None, f"{port.label} listens on loopback only, yet {need} it from {', '.join(elsewhere)}")
             return
         targets = hosts if only is None else tuple(host for host in hosts if host in only)
         destinations: tuple[str, ...] = ()
         if callers.hosts:
             if targets:
-                label = f"service:{service.name}" if targets == hosts else "hosts:" + ",".join(sorted(targets))
+                label = f"service:{service.name}" if targets == hosts else f"service:{service.name}@{','.join(sorted(targets))}"
                 destinations += (self.sets.hosts(label, targets, origin),)
             if service.addresses:
                 destinations += (self.sets.add(f"address:{service.name}", service.addresses),)
-            if named and service.cluster is not None and not destinations:
-                inside = self._map.clusters[service.cluster].networks
-                if set(callers.sets) - set(inside):
-                    rule = f"{port.label} runs in cluster {service.cluster}: give it the `address` at which clients outside reach it"
-                    self._problems.error(origin, None, rule)
+        if named and service.cluster is not None and not service.addresses:
+            outside = callers.hosts and set(callers.sets) - set(self._map.clusters[service.cluster].networks)
+            if outside or set(callers.clusters) - {service.cluster}:
+                rule = f"{port.label} runs in cluster {service.cluster}: give it the `address` at which clients outside reach it"
+                self._problems.error(origin, None, rule)
+        if targets:
+            for cluster in callers.clusters:
+                self._let_in.setdefault(cluster, {})[port.label] = None
         for transport in port.transports:
             self._open(name, transport, (port.span,), callers, destinations, targets, origin)
 
@@ -227,15 +241,20 @@ class Openings:
         targets: tuple[str, ...],
         origin: Origin,
     ) -> None:
-        managed = tuple(host for host in targets if self._placement.host(host).managed)
-        self.found.append(Opening(name, transport, ports, callers.sets, callers.hosts, destinations, managed, origin))
+        self.found.append(Opening(name, transport, ports, callers.sets, callers.hosts, destinations, targets, origin))
+
+    def _elsewhere(self, callers: Callers, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        """The callers on other hosts than these, else their networks that hold other addresses."""
+        others = tuple(host for host in callers.hosts if host not in hosts)
+        own = {address for host in hosts for address in self._placement.host(host).sources}
+        return others or tuple(name for name in callers.sets if set(self.sets.listed[name]) - own)
 
     def _refuse_loopback(self, rule: IngressRule, hosts: tuple[str, ...]) -> None:
         for host in hosts:
             for claim in self._placement.claims(host):
                 hit = next((span for span in rule.ports if claim.span.overlaps(span)), None) if claim.transport in rule.transports else None
                 if hit is not None and claim.bind == "loopback" and claim.port is not None:
-                    others = [one for one in self._placement.claims(host) if one.bind != "loopback" and one.span.overlaps(claim.span)]
-                    if not others:
+                    others = [one for one in self._placement.claims(host) if one.transport == claim.transport and one.bind != "loopback"]
+                    if not any(one.span.overlaps(claim.span) for one in others):
                         text = f"{claim.label} listens on loopback only on {host}, yet the rule opens port {claim.span} to {', '.join(rule.networks)}"
                         self._problems.error(self._map.places.origin_of((*rule.path, "port"), hit), str(hit), text)

@@ -70,6 +70,7 @@ class Placement:
         self._addresses_final = addresses_final
         self._networks: dict[str, Resolved] = {}
         self._carriers: dict[str, tuple[str, ...]] = {}
+        self._without_address: set[str] = set()  # hosts of which it has been said
 
     # hosts
 
@@ -117,9 +118,10 @@ class Placement:
     # addresses
 
     def addresses(self, host: str, origin: Origin) -> tuple[str, ...]:
-        """Where a host is reached or seen from; one that has no address though `origin` needs it is an error."""
+        """Where a host is reached or seen from; one that has no address though `origin` needs it is an error, told once."""
         found = self.host(host)
-        if not found.addresses:
+        if not found.addresses and not found.refused and host not in self._without_address:
+            self._without_address.add(host)
             rule = f"needs an address of host {host}, and none is known: set port_map_addresses there, or gather its facts"
             (self.problems.error if self._addresses_final else self.problems.notice)(origin, None, rule)
         return found.sources
@@ -164,9 +166,12 @@ class Placement:
         if port.bind not in self.map.networks:
             return ()  # broken, which has been said
         wide = [ipaddress.ip_network(cidr) for cidr in self.network(port.bind).addresses]
-        own = tuple(address for address in self.host(host).addresses if any(_inside(address, network) for network in wide))
-        if not own:
-            self.problems.error(self.map.places.origin((*port.path, "bind")), port.bind, f"host {host} has no address in that network")
+        origin = self.map.places.origin(port.bind_path)
+        self.addresses(host, origin)
+        known = self.host(host).addresses
+        own = tuple(address for address in known if any(_inside(address, network) for network in wide))
+        if known and not own:
+            self.problems.error(origin, port.bind, f"host {host} has no address in that network")
         return own
 
     def claims(self, host: str) -> list[Claim]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._build import compile_map
-from ansible_collections.alfred.portmap.plugins.plugin_utils._ingress import plan_ingress
+from ansible_collections.alfred.portmap.plugins.plugin_utils._ingress import check_unplanned, plan_ingress
 from ansible_collections.alfred.portmap.plugins.plugin_utils._inventory import Inventory, from_data, stated_environment
 from ansible_collections.alfred.portmap.plugins.plugin_utils._model import Firewall, PortMap, Service
 from ansible_collections.alfred.portmap.plugins.plugin_utils._openings import Opening, Openings
@@ -76,6 +76,7 @@ def _plan(placement: Placement, problems: Problems) -> Data:
     if port_map.firewall is not None:
         openings.collect(port_map.firewall)
     policies = _policies(port_map, inventory, openings)
+    check_unplanned(placement, problems)
     hosts = {
         name: {
             "addresses": list(inventory.hosts[name].addresses),
@@ -126,7 +127,7 @@ def _policies(port_map: PortMap, inventory: Inventory, openings: Openings) -> di
         for name in inventory.managed()
     }
     for opening in openings.found:
-        for host in opening.targets:
+        for host in (target for target in opening.targets if target in policies):
             policies[host]["ingress"].append(_rule(opening, opening.sources, containers=host in opening.source_hosts))
         if firewall.egress is not None:
             for host in opening.source_hosts:
@@ -139,7 +140,7 @@ def _policies(port_map: PortMap, inventory: Inventory, openings: Openings) -> di
 
 
 def _leaves(host: str, opening: Opening) -> bool:
-    """Whether calls through this opening can leave the host at all."""
+    """Whether calls through this opening can leave the host at all: some destination is not the host itself."""
     return opening.targets != (host,) or len(opening.destinations) > 1
 
 

@@ -400,6 +400,45 @@ def test_what_refers_to_an_entrypoint_that_is_off_falls_away_with_a_notice() -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("entrypoints", "kept"),
+    [
+        ("{s: {port: 443, tls: true, enabled: false}}", []),
+        ("{w: {port: 80, redirect_to: s}, s: {port: 443, tls: true, enabled: false}}", []),
+        ("{w: {port: 80, redirect_to: s}, s: {port: 443, tls: true, enabled: false}, plain: {port: 81}}", ["plain"]),
+        ("{a: {port: 80, enabled: false}, b: {port: 81, enabled: false}}", []),
+        ("{a: {port: 80, redirect_to: b}, b: {port: 81, tls: true, redirect_to: c}, c: {port: 443, tls: true, enabled: false}}", []),
+    ],
+)
+def test_a_route_falls_away_with_the_entrypoint_that_it_names_by_default(entrypoints: str, kept: list[str]) -> None:
+    """Above all it does not move to another one, which may speak no TLS."""
+    text = "ingress: traefik\nservices: {proxy: {port: 1, bind: loopback, hosts: h}, api: {port: 2, protocol: http, hosts: h}}\n"
+    port_map, problems = compiled(text + f"entrypoints: {entrypoints}\nroutes: {{api: {{host: a.example, service: api}}}}")
+    assert problems.errors == [] and port_map.routes == {} and list(port_map.entrypoints) == kept
+    assert [problem.rule for problem in problems.notices if problem.origin.path == "routes.api"][0].endswith("falls away")
+
+
+def test_the_only_enabled_entrypoint_is_the_default() -> None:
+    text = PROXIED.replace(", redirect_to: websecure", ", enabled: false").replace("8443, tls: true", "8443, tls: true, enabled: false")
+    assert good(text).routes["api"].entrypoint == "websecure"
+
+
+@pytest.mark.parametrize("order", ["abc", "cba", "bac"])
+def test_redirects_to_nothing_fall_away_in_whatever_order_they_stand(order: str) -> None:
+    items = {
+        "a": "a: {port: 80, redirect_to: b}",
+        "b": "b: {port: 81, tls: true, redirect_to: c}",
+        "c": "c: {port: 82, tls: true, enabled: false}",
+    }
+    listed = ", ".join(items[name] for name in order)
+    port_map, problems = compiled(f"ingress: traefik\nservices: {{proxy: {{port: 1, bind: loopback, hosts: h}}}}\nentrypoints: {{{listed}}}")
+    assert port_map.entrypoints == {} and problems.errors == []
+    assert sorted(f"{problem.origin.path}: {problem.rule}" for problem in problems.notices) == [
+        "entrypoints.a.redirect_to: entrypoint b redirects to nothing: this falls away",
+        "entrypoints.b.redirect_to: entrypoint c is not enabled: this falls away",
+    ]
+
+
 def test_without_the_service_proxy_nothing_is_proxied() -> None:
     port_map, problems = compiled(PROXIED.replace("hosts: edge", "hosts: edge, enabled: false"))
     assert problems.errors == [] and port_map.ingress == "none" and port_map.routes == {} and port_map.entrypoints == {}

@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.alfred.portmap.plugins.module_utils._policy import Policy
 from ansible_collections.alfred.portmap.plugins.plugin_utils._inventory import from_data, from_hostvars, stated_environment
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Problems
 
@@ -71,12 +72,31 @@ def test_an_inventory_has_one_environment() -> None:
         ({"addresses": [], "container_interfaces": [1]}, "vm1.port_map_container_interfaces"),
         ({"addresses": ["10.0.0.1/24"]}, "vm1.port_map_addresses[0]"),
         ({"addresses": [None]}, "vm1.port_map_addresses[0]"),
+        ({"addresses": ["192.0.2.1", "::ffff:0:0/96"]}, "vm1.port_map_addresses[1]"),
+        ({"addresses": ["192.0.2.1", "fe80::%eth0/64"]}, "vm1.port_map_addresses[1]"),
+        ({"addresses": ["192.0.2.1", "0.0.0.0/0"]}, "vm1.port_map_addresses[1]"),
+        ({"addresses": ["192.0.2.1", "::/0"]}, "vm1.port_map_addresses[1]"),
+        ({"addresses": ["192.0.2.1", "10.0.0.0/255.0.0.0"]}, "vm1.port_map_addresses[1]"),
+        ({"addresses": [], "container_interfaces": ["*"]}, "vm1.port_map_container_interfaces"),
+        ({"addresses": [], "container_interfaces": ["a*b"]}, "vm1.port_map_container_interfaces"),
+        ({"addresses": [], "container_interfaces": ["docker0", "x" * 16]}, "vm1.port_map_container_interfaces"),
+        ({"addresses": [], "container_interfaces": [""]}, "vm1.port_map_container_interfaces"),
     ],
 )
 def test_wrong_host_variables_are_named(entry: dict[str, t.Any], path: str) -> None:
     problems = Problems()
     from_data({"hosts": {"vm1": entry}, "groups": {}}, problems)
     assert [problem.origin.path for problem in problems.errors] == [path]
+
+
+@pytest.mark.parametrize("interfaces", [["docker0", "br-*"], "docker0", [], ["x" * 15], ["x" * 14 + "*"], ["eth0.5@if7"]])
+def test_what_an_inventory_may_say_a_policy_takes(interfaces: t.Any) -> None:
+    problems = Problems()
+    entry = {"addresses": ["192.0.2.1", "10.0.0.0/8", "2001:db8::/64"], "container_interfaces": interfaces}
+    host = from_data({"hosts": {"vm1": entry}, "groups": {}}, problems).hosts["vm1"]
+    assert problems.errors == [] and not host.refused
+    data = {"networks": {"n": list(host.sources)}, "ingress": [], "egress_default": "drop", "egress": [], "ping": ["n"]}
+    Policy.from_data({**data, "container_interfaces": list(host.container_interfaces)})
 
 
 def test_a_name_that_is_group_and_host_means_the_group() -> None:

@@ -157,6 +157,43 @@ def test_unmanaged_hosts_have_no_plan_but_addresses() -> None:
     assert "203.0.113.12" not in made["networks"]["hosts:all"]
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("services: {db: {port: 5432, hosts: db, from: self}}\nfirewall: {ingress: [], egress: []}", ("5432/tcp", "db", ["service:db"])),
+        (
+            "namespace: n\nservices: {db: {port: 5432, hosts: db}}\nfirewall: {ingress: [], egress: [], internal: {same_namespace: allow}}",
+            ("5432/tcp", "db", ["service:db"]),
+        ),
+        (
+            "services: {db: {port: 9090, hosts: db, metrics: true}}\nfirewall: {ingress: [], egress: [], internal: {scrape: {from: db}}}",
+            ("9090/tcp", "scrape db", ["service:db"]),
+        ),
+        (
+            "networks: {n: {hosts: db}}\nfirewall: {ingress: [{name: r, port: 22, from: n, hosts: db}], egress: []}",
+            ("22/tcp", "r", ["hosts:db"]),
+        ),
+    ],
+    ids=["self", "namespace", "scrape", "port"],
+)
+def test_a_host_is_let_out_to_the_unmanaged_ones_that_share_its_service(text: str, rule: tuple[str, str, list[str]]) -> None:
+    stock = inventory({"db": ["a", "b"]}, b={"managed": False})
+    assert rules(plan(text, stock), "a", "egress") == [rule]
+    assert rules(plan(text, inventory({"db": ["a"]})), "a", "egress") == [], "alone it calls itself only, without leaving"
+
+
+def test_a_name_that_is_group_and_host_names_two_sets() -> None:
+    text = """
+    networks: {c: {hosts: c}}
+    services: {s: {port: 99, hosts: both}}
+    firewall: {ingress: [{name: one, port: 98, from: c, hosts: app}, {name: two, service: s, from: c, hosts: only}], egress: []}
+    """
+    made = plan(text, inventory({"app": ["a1"], "both": ["app", "b1"], "only": ["app"], "c": ["c1"]}))
+    (_one, _name, [group]), (_two, _name, [host]) = rules(made, "c1", "egress")
+    assert made["networks"][group] == made["hosts"]["a1"]["addresses"]
+    assert made["networks"][host] == made["hosts"]["app"]["addresses"]
+
+
 def test_a_virtual_ip_is_a_destination_and_the_hosts_stay_one() -> None:
     made = plan(TWO_TIERS.replace("hosts: data}", "hosts: data, address: 192.0.2.50}"), TWO_TIERS_HOSTS)
     assert ("5432/tcp", "db", ["service:db", "address:db"]) in rules(made, "app1", "egress")
@@ -235,6 +272,29 @@ def test_a_proxys_port_at_several_addresses_is_an_error() -> None:
     assert "host edge1 has no address in that network" in none
 
 
+def test_the_proxys_api_is_on_loopback_only() -> None:
+    for bind, value in (("", "any"), (", bind: any", "any"), (", bind: n", "n")):
+        text = "networks: {n: [203.0.113.0/24]}\n" + PROXIED.lstrip().replace("port: 8880, protocol: http, bind: loopback", f"port: 8880, protocol: http{bind}")
+        (found,) = errors(text, PROXIED_HOSTS)
+        assert f"services.proxy.bind = '{value}': the proxy's API" in found and "write `bind: loopback`" in found
+
+
+def test_the_proxys_own_ports_are_traefiks() -> None:
+    text = PROXIED.replace("ingress: traefik", "ingress: nginx").replace("egress: []", "egress: []\n  internal: {scrape: {from: api}}")
+    text = text.replace("firewall:\n", "  numbers: {host: numbers, service: proxy.metrics}\nfirewall:\n")
+    text = text.replace("  ingress: [", "  ingress: [{name: api, service: proxy.metrics, from: anywhere}, ")
+    made = plan(text, PROXIED_HOSTS)
+    edge = made["hosts"]["edge1"]
+    assert (edge["ingress"]["api"], edge["ingress"]["metrics"], list(edge["ingress"]["routes"])) == (None, None, ["api", "local"])
+    assert [one["name"] for one in edge["listeners"]] == ["local", "entrypoint web", "entrypoint websecure"]
+    assert [rule["name"] for rule in edge["firewall"]["ingress"]] == ["https"]
+    assert [notice.partition(" ")[2] for notice in made["notices"]] == [
+        "routes.board.service = 'proxy': the dashboard and metrics are Traefik's: this is left out under nginx",
+        "routes.numbers.service = 'proxy.metrics': the dashboard and metrics are Traefik's: this is left out under nginx",
+        "firewall.ingress[0].service = 'proxy.metrics': the proxy's own ports are Traefik's: this is left out under nginx",
+    ]
+
+
 def test_exposure_says_who_the_address_and_the_policy_let_in() -> None:
     made = plan(PROXIED, PROXIED_HOSTS)
     exposure = {item["name"]: item["exposure"] for item in made["hosts"]["edge1"]["listeners"]}
@@ -265,6 +325,69 @@ def test_an_unknown_list_of_users_is_an_error() -> None:
 def test_a_backend_that_the_proxy_cannot_reach_is_an_error(old: str, new: str, needle: str) -> None:
     found = errors(PROXIED.replace(old, new), PROXIED_HOSTS)
     assert any("routes.api" in text and needle in text for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("hosts: app}", "hosts: app, bind: loopback}"), ("hosts: app}", "cluster: k}")],
+)
+def test_a_backend_out_of_reach_is_told_once(old: str, new: str) -> None:
+    text = "networks: {pods: 10.0.0.0/8}\nclusters: {k: {addresses: pods}}\n" + PROXIED.lstrip().replace(old, new)
+    (found,) = errors(text, PROXIED_HOSTS)
+    assert "routes.api.service = 'api': the proxy on edge1 can't reach api" in found
+
+
+def test_a_range_in_a_container_network_is_no_backend() -> None:
+    text = """
+    hosts: vm1
+    container: true
+    ingress: traefik
+    services: {proxy: {port: 8880, bind: loopback}, web: {port: none, container_port: 3000-3010, protocol: http}}
+    entrypoints: {web: {port: 80}}
+    routes: {web: {host: a.example, service: web}}
+    """
+    (found,) = errors(text, inventory({}, vm1={}))
+    assert "a range of ports is no backend" in found
+
+
+PROXY_OF_A_CLUSTER = """
+ingress: traefik
+networks: {pods: 10.0.0.0/8, others: 10.1.0.0/16}
+clusters: {k: {addresses: pods}, other: {addresses: others}}
+services:
+  proxy: {port: none, cluster: k, namespace: proxy}
+  web: {port: 80, protocol: http, hosts: app}
+entrypoints: {web: {port: 80}}
+routes: {web: {host: a.example, service: web}}
+firewall: {ingress: [], egress: []}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "needle"),
+    [
+        ("port: 80, protocol: http, hosts: app", "port: none, container_port: 80, protocol: http, hosts: app", "no port on its host"),
+        ("port: 80, protocol: http, hosts: app", "port: 80-90, protocol: http, hosts: app", "a range of ports is no backend"),
+        ("hosts: app", "hosts: app, bind: loopback", "it listens on loopback only, on app1"),
+        ("hosts: app", "cluster: other, namespace: n", "it runs in cluster other and has no `address` outside it"),
+        ("port: 80, protocol: http, hosts: app", "port: none, protocol: http, cluster: k, namespace: n", "it has no port"),
+        ("service: web", "service: web, auth: team", "routes.web.auth = 'team': no host of this inventory has such a list of users"),
+        ("hosts: app", "cluster: k, namespace: n", None),
+        ("hosts: app", "cluster: other, namespace: n, address: 192.0.2.1", None),
+        ("service: web", "service: web, auth: ops", None),
+    ],
+)
+def test_routes_of_a_proxy_in_a_cluster_are_checked_too(old: str, new: str, needle: str | None) -> None:
+    stock = inventory({"app": ["app1"]}, app1={"users": ["ops"]})
+    assert errors(PROXY_OF_A_CLUSTER, stock) == []
+    found = errors(PROXY_OF_A_CLUSTER.replace(old, new, 1), stock)
+    assert len(found) == (needle is not None) and (needle or "") in "".join(found), found
+
+
+def test_routes_of_a_proxy_on_unmanaged_hosts_are_checked_too() -> None:
+    stock = inventory({"edge": ["edge1"], "app": ["app1"]}, edge1={"managed": False})
+    (found,) = errors(PROXIED.replace("hosts: app}", "hosts: app, bind: loopback}"), stock)
+    assert "the proxy on edge1 can't reach api: it listens on loopback only, on app1" in found
 
 
 def test_containers_of_one_host_meet_under_their_names() -> None:
@@ -332,6 +455,24 @@ def test_a_cluster_is_one_source_and_is_called_at_its_address() -> None:
 def test_a_named_client_outside_the_cluster_needs_its_address() -> None:
     text = CLUSTER.replace(", address: 198.51.100.80}", ", from: batch}")
     assert any("alfred-core" in one and "`address`" in one for one in errors(text, CLUSTER_HOSTS))
+
+
+def test_so_does_one_in_another_cluster() -> None:
+    text = CLUSTER.replace("clusters: {main: {addresses: nodes}}", "clusters: {main: {addresses: nodes}, other: {addresses: nodes}}")
+    text = text.replace(", address: 198.51.100.80}", ", from: [batch, inner]}").replace("port: none, hosts: jobs", "port: none, cluster: other")
+    (found,) = errors(text.replace("firewall:", "  inner: {port: none, cluster: main}\nfirewall:"), CLUSTER_HOSTS)
+    assert "services.alfred-core.from: alfred-core runs in cluster main: give it the `address`" in found
+    inside = text.replace("from: [batch, inner]", "from: inner").replace("firewall:", "  inner: {port: none, cluster: main}\nfirewall:")
+    assert errors(inside, CLUSTER_HOSTS) == []
+
+
+def test_a_cluster_that_is_let_in_is_one_source_and_a_notice_says_so() -> None:
+    said = "clusters.main: hosts see cluster main as one source: what lets one of its services in lets all in (db-postgres)"
+    assert [one for one in notices(CLUSTER, CLUSTER_HOSTS) if "as one source" in one] == [f"port_map.yml:6: {said}"]
+    named = CLUSTER.replace("same_namespace: allow", "same_namespace: deny").replace("hosts: data}", "hosts: data, from: alfred-core}")
+    assert any(said in one for one in notices(named, CLUSTER_HOSTS))
+    unheard = CLUSTER.replace("same_namespace: allow", "same_namespace: deny")
+    assert not any("as one source" in one for one in notices(unheard, CLUSTER_HOSTS))
 
 
 # conflicts
@@ -415,6 +556,30 @@ def test_a_host_without_an_address_is_an_error_where_one_is_needed() -> None:
     assert not found.errors and any("data1" in str(one) for one in found.notices), "before facts are known it is a notice"
 
 
+@pytest.mark.parametrize("bind", ["any", "n"])
+@pytest.mark.parametrize("firewall", ["none", "{ingress: [], egress: []}"])
+def test_a_missing_address_is_told_once_and_before_facts_are_known_as_a_notice(bind: str, firewall: str) -> None:
+    text = f"""
+    ingress: traefik
+    networks: {{n: 203.0.113.0/24}}
+    services: {{proxy: {{port: 8880, bind: loopback, hosts: edge}}, web: {{port: 80, protocol: http, hosts: app, bind: {bind}, from: proxy}}}}
+    entrypoints: {{web: {{port: 80}}}}
+    routes: {{web: {{host: a.example, service: web}}}}
+    firewall: {firewall}
+    """
+    stock = inventory({"edge": ["edge1"], "app": ["app1"]}, {"app1": []})
+    (found,) = errors(text, stock)
+    assert "needs an address of host app1" in found
+    problems, made = examine(documents(text), None, stock, addresses_final=False)
+    assert not problems.errors and made is not None
+    assert len([one for one in problems.notices if "app1" in str(one)]) == 1
+
+
+def test_a_refused_address_is_not_missing_as_well() -> None:
+    (found,) = errors(TWO_TIERS, inventory({"app": ["app1"], "data": ["data1"]}, {"data1": ["127.0.0.1"]}))
+    assert "data1.port_map_addresses[0]" in found
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "core.example.com", "fe80::1", "::ffff:192.0.2.1", "fe80::1%eth0", "0.0.0.0", "203.0.113.300"])
 def test_addresses_that_others_cannot_use_are_errors(address: str) -> None:
     found = errors(TWO_TIERS, inventory({"app": ["app1"], "data": ["data1"]}, {"data1": [address]}))
@@ -436,6 +601,30 @@ def test_loopback_that_somebody_elsewhere_needs_is_an_error() -> None:
     assert any("loopback only" in one and "app1" in one for one in errors(text, TWO_TIERS_HOSTS))
     silent = TWO_TIERS.replace("hosts: data}", "hosts: data, bind: loopback}")
     assert rules(plan(silent, TWO_TIERS_HOSTS), "data1", "ingress") == [], "the namespace default asks for nothing by name"
+
+
+def test_what_only_its_own_host_calls_may_listen_on_loopback() -> None:
+    text = "networks: {n: %s}\nservices: {db: {port: 5432, hosts: db, bind: loopback}}\nfirewall: {ingress: [{name: r, service: db, from: n}], egress: []}"
+    stock = inventory({"db": ["db1"], "other": ["other1"]})
+    assert errors(text % "{hosts: db}", stock) == []
+    for members, caller in (("[{hosts: db}, 10.0.0.0/8]", "n"), ("{hosts: [db, other]}", "other1"), ("10.0.0.0/8", "n")):
+        (found,) = errors(text % members, stock)
+        assert f"firewall.ingress[0]: db listens on loopback only, yet r needs it from {caller}" in found
+
+
+def test_the_error_about_loopback_stands_at_from() -> None:
+    (found,) = errors(TWO_TIERS.replace("hosts: data}", "hosts: data, bind: loopback, from: api}"), TWO_TIERS_HOSTS)
+    assert found == "port_map.yml:6: services.db.from: db listens on loopback only, yet its callers need it from app1, app2"
+
+
+def test_a_port_of_another_transport_answers_for_none_on_loopback() -> None:
+    text = """
+    networks: {n: 10.0.0.0/8}
+    services: {db: {port: 5432, hosts: db, bind: loopback}, other: {port: 5432, transport: udp, hosts: db}}
+    firewall: {ingress: [{name: r, port: 5432, from: n, hosts: db}], egress: []}
+    """
+    (found,) = errors(text, inventory({"db": ["db1"]}))
+    assert "db listens on loopback only on db1" in found
 
 
 def test_a_rule_for_a_port_bound_to_loopback_is_an_error() -> None:
@@ -489,6 +678,34 @@ def test_every_rule_says_where_it_comes_from() -> None:
     made = plan(INFRASTRUCTURE, inventory({"bastion": ["bastion1"], "core": ["core1"]}))
     (rule,) = made["hosts"]["core1"]["firewall"]["ingress"]
     assert rule["origin"].startswith("port_map.yml:") and rule["origin"].endswith("firewall.ingress[0]")
+
+
+def test_the_origin_of_a_rule_is_the_statement_that_opens() -> None:
+    text = """
+    namespace: n
+    services:
+      api: {port: 80, hosts: app}
+      db: {port: 5432, hosts: data, from: none, ports: {metrics: 9000, admin: {port: 5433, from: api}}}
+    firewall: {ingress: [], egress: [], internal: {same_namespace: allow, scrape: {from: api}}}
+    environments:
+      prod:
+        services: {db: {from: api}}
+      lab: {}
+    """
+    made = plan(text, TWO_TIERS_HOSTS, "prod")
+    assert {rule["name"]: rule["origin"].partition(":")[2] for rule in made["hosts"]["data1"]["firewall"]["ingress"]} == {
+        "db": "10 environments.prod.services.db.from",
+        "db.metrics": "10 environments.prod.services.db.from",
+        "db.admin": "6 services.db.ports.admin.from",
+        "scrape db.metrics": "7 firewall.internal.scrape",
+    }
+    assert {rule["name"]: rule["origin"] for rule in made["hosts"]["app1"]["firewall"]["ingress"]} == {"api": "port_map.yml:7 firewall.internal.same_namespace"}
+
+
+def test_a_bind_that_a_port_inherits_stands_where_it_is_written() -> None:
+    text = "bind: n\nnetworks: {n: 192.0.2.0/24}\nservices: {s: {port: 1, hosts: app, ports: {x: 2}}, t: {port: 3, hosts: app, bind: n, ports: {y: 4}}}"
+    found, _plan = examine(documents(text), None, inventory({"app": ["app1"]}))
+    assert [problem.origin.path for problem in found.errors] == ["bind", "services.t.bind"]
 
 
 def test_address_sets_are_listed_once_however_many_hosts_name_them() -> None:
