@@ -42,6 +42,10 @@ ADVICE = {
     "nftables": "look with 'nft list table {table}'; remove that table where it comes from, or allow the same there",
 }
 
+# In by one bridge and out by the same: who keeps containers apart that share it (Docker's enable_icc=false, and each swarm's
+# docker_gwbridge) takes nothing that a policy gives. Where this can't happen, at the hooks input and output, it drops nothing.
+_WITHIN_A_BRIDGE = re.compile(r'(?:-A \S+ -i|iifname) ("?)([^\s"*+!]+)\1 (?:-o|oifname) \1\2\1 ')
+
 IPTABLES_HOOKS = {"INPUT": "input", "FORWARD": "forward", "OUTPUT": "output", "PREROUTING": "prerouting", "POSTROUTING": "postrouting"}
 
 
@@ -135,7 +139,7 @@ def _what(base: Chain, reached: t.Sequence[Chain], siblings: t.Mapping[str, Chai
         return "drops everything that it does not accept (a rule without condition)"
     if base.hook not in OUR_HOOKS:
         return ""
-    drops = [(chain, rule) for chain in reached if not _neighbour(chain) for rule in chain.rules if rule.drops]
+    drops = [(chain, rule) for chain in reached if not _neighbour(chain) for rule in chain.rules if rule.drops and not _WITHIN_A_BRIDGE.match(rule.text)]
     if not drops:
         return ""
     chain, rule = drops[0]

@@ -7,12 +7,15 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 
 In DIRECTORY/firewall (0700, its files 0600)::
 
-    pending.nft      the ruleset being applied: there only while a run applies it
-    confirmed.nft    the ruleset that is in force, as it was loaded: this is what boots
-    confirmed.json   its table, its hash, how the kernel lists it, which nft listed it
+    confirmed.nft, .json      the ruleset that is in force, as it was loaded: this is what boots; its hash, its policy, how the
+                              kernel lists it, which nft listed it
+    pending-TOKEN.nft, .json  the ruleset being applied, from before it is loaded until it is confirmed or undone
+    rollback.nft              what the undo of that loads
+    rejected.nft              the last ruleset that was undone, for whoever wants to know what it was
+    history/NUMBER.nft, .json the confirmed rulesets before, the highest number last
 
-A ruleset is written as pending.nft, loaded from there, and becomes confirmed.nft by a rename: what boots is byte for
-byte what was loaded. A crash between the steps leaves files that do not agree, which the next run sees and repairs.
+A ruleset is loaded from pending-TOKEN.nft and becomes confirmed.nft by a rename: what boots is byte for byte what was loaded, and
+what was not confirmed never boots. A crash between the steps leaves files that do not agree, which the next run sees and repairs.
 """
 
 from __future__ import annotations
@@ -28,13 +31,18 @@ import time
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.alfred.portmap.plugins.module_utils._files import DIRECTORY_MODE, FILE_MODE, read_text, remove, sync_directory, write_text
+
 FORMAT = 1
-FILE_MODE = 0o600
-DIRECTORY_MODE = 0o700
+HISTORY = 5  # confirmed rulesets that are kept beside the one in force
 
 
 class StateError(Exception):
     """The state on the host could not be written, or another run holds the lock."""
+
+
+class DecidedError(StateError):
+    """The ruleset that was to be confirmed is not pending any more: it was undone, or never was."""
 
 
 def sha256(text: str) -> str:
@@ -44,13 +52,28 @@ def sha256(text: str) -> str:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A ruleset that was applied: its rendered text, and how nft listed it right after that."""
+    """A ruleset that was applied: its rendered text and its policy, and how nft listed it right after it was loaded."""
 
     table: str
     text: str
+    policy: dict[str, t.Any]
     listing: str
     nft_version: str
     applied: str  # UTC, as 2026-11-24T12:00:00Z
+
+    def record(self) -> str:
+        """What is kept beside the text."""
+        record = {
+            "format": FORMAT,
+            "table": self.table,
+            "rendered_sha256": sha256(self.text),
+            "policy": self.policy,
+            "listing": self.listing,
+            "listing_sha256": sha256(self.listing),
+            "nft_version": self.nft_version,
+            "applied": self.applied,
+        }
+        return json.dumps(record, indent=1, sort_keys=True) + "\n"
 
 
 @dataclass(frozen=True)
@@ -71,10 +94,19 @@ class FirewallState:
     def __init__(self, directory: str) -> None:
         self.parent = directory
         self.directory = os.path.join(directory, "firewall")
-        self.pending_file = os.path.join(self.directory, "pending.nft")
         self.confirmed_file = os.path.join(self.directory, "confirmed.nft")
         self.record_file = os.path.join(self.directory, "confirmed.json")
+        self.rollback_file = os.path.join(self.directory, "rollback.nft")
+        self.rejected_file = os.path.join(self.directory, "rejected.nft")
+        self.history_directory = os.path.join(self.directory, "history")
         self.lock_file = directory + ".lock"
+
+    def pending_file(self, token: str) -> str:
+        """Where the ruleset of a transaction is while it is pending."""
+        return os.path.join(self.directory, f"pending-{token}.nft")
+
+    def _pending_record(self, token: str) -> str:
+        return os.path.join(self.directory, f"pending-{token}.json")
 
     # Reading. Fails closed: a file that cannot be trusted is never taken for "nothing changed".
 
@@ -86,72 +118,103 @@ class FirewallState:
         text = ""
         try:
             if self.confirmed_file in present:
-                text = _read(self.confirmed_file)
-            confirmed = self._checked(text, _read(self.record_file))
+                text = read_text(self.confirmed_file)
+            _check_mode(self.directory, DIRECTORY_MODE)
+            confirmed = _checked(self.confirmed_file, self.record_file)
         except (OSError, ValueError) as error:
             return Stored(None, str(error), text)
         return Stored(confirmed, None, text)
 
-    def _checked(self, text: str, record_text: str) -> Confirmed:
-        for path, mode in ((self.directory, DIRECTORY_MODE), (self.confirmed_file, FILE_MODE), (self.record_file, FILE_MODE)):
-            found = os.stat(path)
-            if stat.S_IMODE(found.st_mode) != mode or found.st_uid != os.geteuid():
-                raise ValueError(f"{path} has mode {stat.S_IMODE(found.st_mode):04o} and owner {found.st_uid}, not {mode:04o} and {os.geteuid()}")
-        try:
-            record = json.loads(record_text)
-        except ValueError:
-            raise ValueError(f"{self.record_file} is damaged: it holds no JSON") from None
-        if not isinstance(record, dict) or record.get("format") != FORMAT:
-            raise ValueError(f"{self.record_file} is not of format {FORMAT}")
-
-        def value(key: str) -> str:
-            found = record.get(key)
-            if not isinstance(found, str):
-                raise ValueError(f"{self.record_file} is damaged: {key} is {found!r}")
-            return found
-
-        if sha256(value("listing")) != value("listing_sha256"):
-            raise ValueError(f"{self.record_file} is damaged: its listing does not have the hash it gives")
-        if sha256(text) != value("rendered_sha256"):
-            raise ValueError(f"{self.confirmed_file} is not the file that was applied")
-        return Confirmed(value("table"), text, value("listing"), value("nft_version"), value("applied"))
-
     def interrupted(self) -> bool:
-        """Is there a candidate of a run that did not end? To be asked with the lock held."""
-        return os.path.lexists(self.pending_file)
+        """Is there a candidate? To be asked with the lock held, and where no transaction is under way: then its run did not end."""
+        return any(path.endswith(".nft") for path in self._candidates())
+
+    def _candidates(self) -> list[str]:
+        try:
+            return [os.path.join(self.directory, name) for name in sorted(os.listdir(self.directory)) if name.startswith("pending-")]
+        except FileNotFoundError:
+            return []
+
+    def history(self) -> list[Confirmed]:
+        """The rulesets confirmed before, the latest first; one whose files are damaged is left out."""
+        found = []
+        for number in reversed(self._numbers()):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(_checked(*self._archived(number)))
+        return found
+
+    def _numbers(self) -> list[int]:
+        try:
+            return sorted(int(name[:-4]) for name in os.listdir(self.history_directory) if name.endswith(".nft") and name[:-4].isdigit())
+        except FileNotFoundError:
+            return []
+
+    def _archived(self, number: int) -> tuple[str, str]:
+        stem = os.path.join(self.history_directory, f"{number:06}")
+        return stem + ".nft", stem + ".json"
 
     # Writing.
 
-    def write_pending(self, text: str) -> None:
-        """Write the candidate, on the disk before this returns."""
+    def write_pending(self, token: str, text: str, rollback: str) -> None:
+        """Write the candidate and what its undo loads, on the disk before this returns; what is left of other runs goes."""
         for path in (self.parent, self.directory):
             if not os.path.isdir(path):
                 os.mkdir(path, DIRECTORY_MODE)
         os.chmod(self.directory, DIRECTORY_MODE)
-        _write(self.pending_file, text)
+        self.drop_pending()
+        write_text(self.rollback_file, rollback)
+        write_text(self.pending_file(token), text)
+        sync_directory(self.directory)
 
     def drop_pending(self) -> None:
-        """Forget the candidate."""
-        _unlink(self.pending_file)
+        """Forget all candidates."""
+        for path in [*self._candidates(), self.rollback_file]:
+            remove(path)
 
-    def promote(self, table: str, listing: str, nft_version: str) -> None:
-        """The candidate is in force: make it the confirmed ruleset. `listing` is how nft lists it now."""
-        record = {
-            "format": FORMAT,
-            "table": table,
-            "rendered_sha256": sha256(_read(self.pending_file)),
-            "listing": listing,
-            "listing_sha256": sha256(listing),
-            "nft_version": nft_version,
-            "applied": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        }
-        draft = self.record_file + ".new"
-        _write(draft, json.dumps(record, indent=1, sort_keys=True) + "\n")
-        # First what boots, then the record about it: between the two renames the record does not match, which is
-        # seen; the other way round a reboot could bring back an old ruleset under a record of the new one.
-        os.rename(self.pending_file, self.confirmed_file)
-        os.rename(draft, self.record_file)
-        _sync(self.directory)
+    def describe_pending(self, token: str, confirmed: Confirmed) -> None:
+        """The candidate is loaded: write down what it will be when it is confirmed."""
+        write_text(self._pending_record(token), confirmed.record())
+
+    def pending(self, token: str) -> Confirmed:
+        """The candidate of a transaction, as it was loaded. Raises DecidedError if it is not pending."""
+        try:
+            return _checked(self.pending_file(token), self._pending_record(token))
+        except (OSError, ValueError) as error:
+            raise DecidedError(f"there is nothing to confirm: {error}") from None
+
+    def promote(self, token: str) -> None:
+        """The candidate is confirmed: from now on it is what boots. Raises DecidedError if it was undone before.
+
+        The rename of its text decides, and is the only step that must not be missed: without its record, the next run sees that
+        the record of before does not match and loads it again; the other way round a reboot could bring back an old ruleset
+        under a record of the new one.
+        """
+        archived = self._archive(self.pending(token).text)
+        try:
+            os.rename(self.pending_file(token), self.confirmed_file)
+        except FileNotFoundError:
+            for path in archived:
+                remove(path)
+            raise DecidedError("it was undone before it was confirmed") from None
+        os.rename(self._pending_record(token), self.record_file)
+        remove(self.rollback_file)
+        sync_directory(self.directory)
+
+    def _archive(self, successor: str) -> tuple[str, ...]:
+        """Keep what is confirmed now, if it is sound and another than its successor; forget the oldest. Gives the new files."""
+        confirmed = self.read().confirmed
+        if confirmed is None or confirmed.text == successor:
+            return ()
+        if not os.path.isdir(self.history_directory):
+            os.mkdir(self.history_directory, DIRECTORY_MODE)
+        numbers = self._numbers()
+        text_file, record_file = self._archived(numbers[-1] + 1 if numbers else 1)
+        write_text(text_file, confirmed.text)
+        write_text(record_file, confirmed.record())
+        for number in numbers[: max(0, len(numbers) + 1 - HISTORY)]:
+            for path in self._archived(number):
+                remove(path)
+        return text_file, record_file
 
     def exists(self) -> bool:
         """Is there anything of ours on the disk?"""
@@ -159,9 +222,11 @@ class FirewallState:
 
     def remove(self) -> None:
         """Remove our files and directory, and the directory above it if nothing else is in there."""
-        for path in (self.pending_file, self.record_file + ".new", self.record_file, self.confirmed_file):
-            _unlink(path)
-        for path in (self.directory, self.parent):
+        archived = [path for number in self._numbers() for path in self._archived(number)]
+        for path in [*self._candidates(), self.rollback_file, self.rejected_file, *archived, self.record_file, self.confirmed_file]:
+            remove(path)
+            remove(path + ".new")
+        for path in (self.history_directory, self.directory, self.parent):
             try:
                 os.rmdir(path)
             except OSError as error:
@@ -212,30 +277,35 @@ def _same_file(descriptor: int, path: str) -> bool:
         return False
 
 
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", newline="") as file:
-        return file.read()
-
-
-def _write(path: str, text: str) -> None:
-    """Write a file of ours, by way of a new one, so that no reader sees half of it and no old mode survives."""
-    _unlink(path)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
-    with open(descriptor, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-
-
-def _sync(directory: str) -> None:
-    """A rename is only sure after its directory is on the disk (fsync(2))."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _checked(text_file: str, record_file: str) -> Confirmed:
+    """A ruleset and its record. Raises OSError, and ValueError if they can't be trusted."""
+    text = read_text(text_file)
+    for path in (text_file, record_file):
+        _check_mode(path, FILE_MODE)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        record = json.loads(read_text(record_file))
+    except ValueError:
+        raise ValueError(f"{record_file} is damaged: it holds no JSON") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise ValueError(f"{record_file} is not of format {FORMAT}")
+
+    def value(key: str) -> str:
+        found = record.get(key)
+        if not isinstance(found, str):
+            raise ValueError(f"{record_file} is damaged: {key} is {found!r}")
+        return found
+
+    if sha256(value("listing")) != value("listing_sha256"):
+        raise ValueError(f"{record_file} is damaged: its listing does not have the hash it gives")
+    if sha256(text) != value("rendered_sha256"):
+        raise ValueError(f"{text_file} is not the file that was applied")
+    policy = record.get("policy")
+    if not isinstance(policy, dict):
+        raise ValueError(f"{record_file} is damaged: policy is {policy!r}")
+    return Confirmed(value("table"), text, policy, value("listing"), value("nft_version"), value("applied"))
+
+
+def _check_mode(path: str, mode: int) -> None:
+    found = os.stat(path)
+    if stat.S_IMODE(found.st_mode) != mode or found.st_uid != os.geteuid():
+        raise ValueError(f"{path} has mode {stat.S_IMODE(found.st_mode):04o} and owner {found.st_uid}, not {mode:04o} and {os.geteuid()}")

@@ -14,16 +14,26 @@ description:
   - Puts a policy in force as one nftables table of its own, for IPv4 and IPv6, in one transaction, and keeps it over reboots.
   - What the policy does not allow is dropped, both ways, for the host and for the ports that its containers publish.
   - No other table is touched. C(flush ruleset) is never used.
+  - A change undoes itself, unless it is confirmed in time over a new connection (O(confirm_timeout)). The action plugin of this module
+    does that on the controller; nothing else has to be set.
+  - Refuses a policy that would not let in the address that the present SSH session came from.
   - Keeps on the host what it applied, so that a change by hand is seen (as drift, in check mode and diff mode too) and repaired.
   - Finds other firewalls that may drop what the policy allows (ufw, firewalld, iptables, iptables-legacy, other tables)
     and reports them. In nftables a drop is final and an accept is not, so no ruleset could overrule them.
 extends_documentation_fragment:
   - alfred.portmap.attributes
 attributes:
+  action:
+    support: partial
+    details:
+      - The action plugin confirms a change over a new connection. Without it, as where the module is run by other means, a change
+        is undone when O(confirm_timeout) is over.
+  async:
+    support: none
   check_mode:
     support: full
     details:
-      - Also lets nft and the kernel check the ruleset.
+      - Also lets nft and the kernel check the ruleset, and judges the present SSH session by it.
   diff_mode:
     support: full
     details:
@@ -33,17 +43,51 @@ attributes:
     support: full
     platforms: linux
   idempotent:
-    support: full
+    support: partial
     details:
-      - If nothing differs nothing is loaded, so counters go on counting.
+      - If nothing differs nothing is loaded, no transaction is started, and counters go on counting.
+      - O(state=previous) always changes something.
 options:
   state:
     description:
       - V(present) puts O(policy) in force.
+      - V(previous) puts back what was confirmed before the policy in force, which thereby becomes the previous one. A change like any other.
       - V(absent) removes the table, the boot unit and all files of this module.
     type: str
-    choices: [present, absent]
+    choices: [present, previous, absent]
     default: present
+  confirm_timeout:
+    description:
+      - How many seconds a change may take to be confirmed over a new connection. After that the host puts back what was confirmed before, by
+        itself. From 5 to 600.
+      - V(0) applies at once and for good, and only warns if the policy does not let in the present SSH session. For images and consoles.
+    type: int
+    default: 30
+  confirm_probes:
+    description:
+      - Further ports of this host that must accept a connection before a change is confirmed.
+      - They are tried within O(confirm_timeout), again and again until all of them do.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      port:
+        description: The TCP port.
+        type: int
+        required: true
+      address:
+        description: The address to connect to. By default the one that Ansible connects to.
+        type: str
+        default: ""
+      from:
+        description: The host of the inventory that connects, such as the bastion. By default the controller.
+        type: str
+        default: ""
+  confirm_token:
+    description:
+      - Confirms the change of that token (RV(transaction.token)), instead of making one. What the action plugin calls.
+      - Over the connection that the change came by, it is refused.
+    type: str
   policy:
     description:
       - The policy. Required if O(state=present).
@@ -205,6 +249,17 @@ EXAMPLES = r"""
   alfred.portmap.firewall:
     policy: "{{ (port_map_plan | alfred.portmap.host_plan(inventory_hostname)).firewall }}"
 
+- name: The same, if the database is still open for the application server then
+  alfred.portmap.firewall:
+    policy: "{{ (port_map_plan | alfred.portmap.host_plan(inventory_hostname)).firewall }}"
+    confirm_timeout: 60
+    confirm_probes:
+      - {port: 5432, from: core1}
+
+- name: Back to the policy before this one
+  alfred.portmap.firewall:
+    state: previous
+
 - name: Was anything changed by hand? (run with --check --diff)
   alfred.portmap.firewall:
     policy: "{{ firewall_policy }}"
@@ -238,7 +293,7 @@ drift:
       sample: ["+\t\ttcp dport 5432 accept"]
 conflicts:
   description: What else on this host may drop packets that the policy allows. Each is a warning too.
-  returned: success and O(state=present)
+  returned: success and O(state) is not V(absent)
   type: list
   elements: dict
   contains:
@@ -261,7 +316,7 @@ conflicts:
       advice: "allow the same in ufw, or stop using it here: 'ufw disable'"
 rules:
   description: How many rules the policy has.
-  returned: success and O(state=present)
+  returned: success and O(state) is not V(absent)
   type: dict
   sample: {egress: 3, ingress: 12}
 nft_version:
@@ -284,21 +339,43 @@ boot_file:
   returned: success
   type: str
   sample: /var/lib/portmap/firewall/confirmed.nft
+transaction:
+  description: How the change was made safe. Null if nothing was changed, in check mode, and with O(confirm_timeout=0).
+  returned: success and O(state) is not V(absent)
+  type: dict
+  contains:
+    state:
+      description:
+        - V(confirmed), over a new connection.
+        - V(armed) if nobody did that yet, as where there is no action plugin.
+      type: str
+    token:
+      description: What the confirmation must know. Only while it is armed.
+      type: str
+    seconds:
+      description: How long it may take to be confirmed.
+      type: int
+  sample: {state: confirmed, seconds: 30}
 """
 
 import os
 import re
 import typing as t
+from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import UNIT, BootError, BootUnit
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall import ForeignTableError, Observed, conflicts_of, guard_ownership, observe, readable
-from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, StateError
+from ansible_collections.alfred.portmap.plugins.module_utils._firewall_change import SameConnectionError, confirm, put_in_force
+from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import DecidedError, FirewallState, StateError
+from ansible_collections.alfred.portmap.plugins.module_utils._guard import shuts_out
 from ansible_collections.alfred.portmap.plugins.module_utils._host_network import physical_container_interfaces, protocols_without_ports
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError, NftMissingError
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Policy, PolicyError
 from ansible_collections.alfred.portmap.plugins.module_utils._ruleset import render
+from ansible_collections.alfred.portmap.plugins.module_utils._session import incoming_session
+from ansible_collections.alfred.portmap.plugins.module_utils._transaction import LONGEST, SHORTEST, Transaction, TransactionError
 
 LOCK_PATIENCE = 60  # seconds: a run holds the lock for about one
 
@@ -308,6 +385,23 @@ Result = dict[str, t.Any]
 
 class RefusedError(Exception):
     """The policy must not be put in force on this host; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the jobs below work with."""
+
+    module: AnsibleModule
+    nft: Nft
+    state: FirewallState
+    transaction: Transaction
+    boot: BootUnit
+    observed: Observed
+
+    @property
+    def table(self) -> str:
+        """The name of the table."""
+        return str(self.module.params["table"])
 
 
 def main() -> None:
@@ -333,9 +427,17 @@ def main() -> None:
         "burst": {"type": "int", "default": 5},
         "prefix": {"type": "str", "default": "portmap"},
     }
+    probe = {
+        "port": {"type": "int", "required": True},
+        "address": {"type": "str", "default": ""},
+        "from": {"type": "str", "default": ""},
+    }
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "previous", "absent"], "default": "present"},
+            "confirm_timeout": {"type": "int", "default": 30},
+            "confirm_probes": {"type": "list", "elements": "dict", "default": [], "options": probe},
+            "confirm_token": {"type": "str", "no_log": False},
             "policy": {"type": "dict", "options": policy},
             "table": {"type": "str", "default": "portmap"},
             "log": {"type": "dict", "options": log, "default": {}, "apply_defaults": True},
@@ -347,14 +449,19 @@ def main() -> None:
     )
     state = FirewallState(module.params["state_dir"])
     boot = BootUnit(module)
+    transaction = Transaction(module, "firewall", state.directory)
     try:
         check_options(module.params)
         with state.locked(LOCK_PATIENCE):
             nft = Nft(module)
             observed = observe(nft, state, module.params["table"])
             guard_ownership(observed)
-            job = present if module.params["state"] == "present" else absent
-            result, diff = job(module, nft, state, boot, observed)
+            host = Host(module, nft, state, transaction, boot, observed)
+            if module.params["confirm_token"] is not None:
+                result, diff = confirmed(host)
+            else:
+                transaction.refuse_another()
+                result, diff = {"present": present, "previous": previous, "absent": absent}[module.params["state"]](host)
         if module._diff:
             result["diff"] = diff
         module.exit_json(nft_missing=False, nft_version=observed.nft_version, boot_file=state.confirmed_file, **result)
@@ -363,7 +470,9 @@ def main() -> None:
         if module.params["state"] == "absent" and not state.exists() and not any(boot.current_files().values()):
             module.exit_json(changed=False, nft_missing=True, reasons=[], drift={"found": False, "lines": []}, boot=False, boot_file=state.confirmed_file)
         module.fail_json(msg=str(error), nft_missing=True)
-    except (NftError, StateError, BootError, ForeignTableError, PolicyError, RefusedError) as error:
+    except DecidedError as error:
+        module.fail_json(msg=str(error), nft_missing=False, decided=True)
+    except (NftError, StateError, BootError, TransactionError, SameConnectionError, ForeignTableError, PolicyError, RefusedError) as error:
         module.fail_json(msg=str(error), nft_missing=False)
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}" if error.filename else str(error), nft_missing=False)
@@ -376,6 +485,11 @@ def check_options(options: t.Mapping[str, t.Any]) -> None:
         raise RefusedError(f"state_dir: {options['state_dir']} must be an absolute path of letters, digits, dots, dashes, underscores")
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", options["table"]) is None:
         raise RefusedError(f"table: {options['table']} must be a letter followed by up to 63 letters, digits, dashes, underscores")
+    if options["confirm_timeout"] != 0 and not SHORTEST <= options["confirm_timeout"] <= LONGEST:
+        raise RefusedError(f"confirm_timeout: {options['confirm_timeout']} must be from {SHORTEST} to {LONGEST} seconds, or 0")
+    for index, probe in enumerate(options["confirm_probes"]):
+        if not 1 <= probe["port"] <= 65535:
+            raise RefusedError(f"confirm_probes[{index}].port: {probe['port']} must be from 1 to 65535")
     for key in ("rate", "burst"):
         if options["log"][key] < 1:
             raise RefusedError(f"log.{key}: {options['log'][key]} must be at least 1; log.enabled=false logs nothing")
@@ -383,44 +497,80 @@ def check_options(options: t.Mapping[str, t.Any]) -> None:
         raise RefusedError("this module needs root: run it with become")
 
 
-def present(module: AnsibleModule, nft: Nft, state: FirewallState, boot: BootUnit, observed: Observed) -> tuple[Result, Diff]:
-    """Make the table, our files and the boot unit be as the options say."""
-    policy = Policy.from_data(module.params["policy"])
-    text = render(policy, module.params["table"], module.params["log"])
-    refuse(module, boot, policy, observed)
-
-    reasons = observed.differences()
-    if observed.stored.confirmed is None and observed.listing is None and not reasons:
+def present(host: Host) -> tuple[Result, Diff]:
+    """Put the policy of the options in force."""
+    data = host.module.params["policy"]
+    text = render(Policy.from_data(data), host.table, host.module.params["log"])
+    reasons = host.observed.differences()
+    if host.observed.stored.confirmed is None and host.observed.listing is None and not reasons:
         reasons.append("no policy was applied before")
-    elif text != observed.stored.text:
+    elif text != host.observed.stored.text:
         reasons.append("the policy is another than the one in force")
-    diff = table_diff(observed, text)
-    if reasons:
-        check(module, nft, text)
-    boot_reasons, boot_diff, boot_files = boot_changes(module, boot, nft, state)
+    return change(host, data, text, reasons)
 
-    conflicts = conflicts_of(module, nft, module.params["table"])
+
+def previous(host: Host) -> tuple[Result, Diff]:
+    """Put back what was confirmed before."""
+    history = [former for former in host.state.history() if former.table == host.table]
+    if not history:
+        raise RefusedError("there is no policy before the one in force that could be put back; nothing was changed")
+    former = history[0]
+    reasons = [*host.observed.differences(), f"the policy before, applied at {former.applied}, is put back"]
+    return change(host, former.policy, former.text, reasons)
+
+
+def change(host: Host, data: dict[str, t.Any], text: str, reasons: list[str]) -> tuple[Result, Diff]:
+    """Make the table, our files and the boot unit be as wanted; a table that has to change is not confirmed yet."""
+    module = host.module
+    policy = Policy.from_data(data)
+    refuse(host, policy)
+    diff = table_diff(host.observed, text)
+    session = incoming_session()
+    if reasons:
+        guard(module, shuts_out(policy, session))
+        check(module, host.nft, text)
+    boot_reasons, boot_diff, _files = boot_changes(host)
+    conflicts = conflicts_of(module, host.nft, host.table)
+    transaction = None
     if not module.check_mode:
         if reasons:
-            put_in_force(nft, state, module.params["table"], text)
-        if boot_reasons and boot_files is not None:
-            boot.install(boot_files)
-        elif boot_reasons:
-            boot.remove()
+            transaction = put_in_force(host.nft, host.state, host.transaction, host.table, text, data, host.observed, module.params["confirm_timeout"], session)
+        if transaction is None:  # what boots is settled with what is confirmed
+            settle_boot(host)
     result: Result = {
         "changed": bool(reasons or boot_reasons),
         "reasons": reasons + boot_reasons,
-        "drift": observed.drift,
+        "drift": host.observed.drift,
         "conflicts": conflicts,
         "rules": {"ingress": len(policy.ingress), "egress": len(policy.egress)},
         "boot": module.params["boot"],
+        "transaction": transaction,
     }
     return result, diff + boot_diff
 
 
-def refuse(module: AnsibleModule, boot: BootUnit, policy: Policy, observed: Observed) -> None:
+def confirmed(host: Host) -> tuple[Result, Diff]:
+    """Confirm a change: what this answers is laid over what the change itself answered."""
+    seconds = confirm(host.state, host.transaction, host.module.params["confirm_token"], host.observed, incoming_session())
+    try:
+        settle_boot(host)
+    except BootError as error:
+        raise BootError(f"the policy is confirmed and in force, but is not loaded at boot: {error}") from None
+    return {"changed": True, "transaction": {"state": "confirmed", "seconds": seconds}}, []
+
+
+def guard(module: AnsibleModule, problem: str | None) -> None:
+    """Refuse to lock out whoever runs this; where nobody will confirm anything (confirm_timeout=0) say it only."""
+    if problem is None:
+        return
+    if module.params["confirm_timeout"]:
+        raise RefusedError(f"{problem}. Nothing was changed")
+    module.warn(problem)
+
+
+def refuse(host: Host, policy: Policy) -> None:
     """Raise RefusedError if this policy would do harm on this host."""
-    if module.params["boot"] and not boot.systemd_runs:
+    if host.module.params["boot"] and not host.boot.systemd_runs:
         raise RefusedError("boot: this host is not run by systemd, so nothing would load the policy at boot; set boot=false and see to that yourself")
     physical = physical_container_interfaces(policy.container_interfaces)
     if physical:
@@ -428,9 +578,9 @@ def refuse(module: AnsibleModule, boot: BootUnit, policy: Policy, observed: Obse
     protocols = protocols_without_ports()
     if protocols:
         text = "this host uses a protocol without ports, which a policy cannot allow and would drop: {}".format("; ".join(protocols))
-        if observed.listing is None and observed.stored.confirmed is None:
+        if host.observed.listing is None and host.observed.stored.confirmed is None:
             raise RefusedError(text)
-        module.warn(text)
+        host.module.warn(text)
 
 
 def check(module: AnsibleModule, nft: Nft, text: str) -> None:
@@ -445,23 +595,6 @@ def check(module: AnsibleModule, nft: Nft, text: str) -> None:
         raise NftError(str(error).replace(path, "ruleset")) from None
     finally:
         os.unlink(path)
-
-
-def put_in_force(nft: Nft, state: FirewallState, table: str, text: str) -> None:
-    """Load a ruleset in one transaction and keep it. On an error the one before stays in force and stays kept.
-
-    What has to happen between a policy being in force and its being kept for the next boot goes between load and promote.
-    """
-    state.write_pending(text)
-    try:
-        nft.load(state.pending_file)
-    except NftError:
-        state.drop_pending()
-        raise
-    listing = nft.list_table(table)
-    if listing is None:
-        raise NftError(f"the table inet {table} vanished right after it was loaded; the next boot loads the ruleset before")
-    state.promote(table, listing, nft.version())
 
 
 def table_diff(observed: Observed, text: str) -> Diff:
@@ -483,11 +616,12 @@ def table_diff(observed: Observed, text: str) -> Diff:
     return diff
 
 
-def boot_changes(module: AnsibleModule, boot: BootUnit, nft: Nft, state: FirewallState) -> tuple[list[str], Diff, dict[str, str] | None]:
+def boot_changes(host: Host) -> tuple[list[str], Diff, dict[str, str] | None]:
     """(why the boot unit must change, its diff, its files, or None if it has to go)."""
+    boot, params = host.boot, host.module.params
     current = boot.current_files()
     enabled, active = boot.status()
-    wanted = boot.files(module.params["table"], nft.path, state.confirmed_file) if module.params["state"] == "present" and module.params["boot"] else None
+    wanted = boot.files(host.table, host.nft.path, host.state.confirmed_file) if params["state"] != "absent" and params["boot"] else None
     reasons = []
     diff = []
     for path, before in current.items():
@@ -502,20 +636,29 @@ def boot_changes(module: AnsibleModule, boot: BootUnit, nft: Nft, state: Firewal
     return reasons, diff, wanted
 
 
-def absent(module: AnsibleModule, nft: Nft, state: FirewallState, boot: BootUnit, observed: Observed) -> tuple[Result, Diff]:
+def settle_boot(host: Host) -> None:
+    """Make the boot unit be as the options say. Raises BootError."""
+    reasons, _diff, files = boot_changes(host)
+    if reasons and files is not None:
+        host.boot.install(files)
+    elif reasons:
+        host.boot.remove()
+
+
+def absent(host: Host) -> tuple[Result, Diff]:
     """Remove the boot unit, then the table, then our files: interrupted anywhere, the next run does the rest."""
-    reasons, diff, _none = boot_changes(module, boot, nft, state)
-    boot_differs = bool(reasons)
+    observed, state = host.observed, host.state
+    reasons, diff, _none = boot_changes(host)
     if observed.listing is not None:
         reasons.append(f"the table inet {observed.table} is there")
         diff.append({"before_header": f"table inet {observed.table}", "before": readable(observed.listing), "after_header": "", "after": ""})
     if state.exists():
         reasons.append(f"{state.directory} is there")
-    if not module.check_mode:
-        if boot_differs:
-            boot.remove()
+    if not host.module.check_mode:
+        settle_boot(host)
         if observed.listing is not None:
-            nft.delete_table(observed.table)
+            host.nft.delete_table(observed.table)
+        host.transaction.forget()
         state.remove()
     return {"changed": bool(reasons), "reasons": reasons, "drift": observed.drift, "boot": False}, diff
 

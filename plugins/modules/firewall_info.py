@@ -98,6 +98,51 @@ applied:
   returned: success
   type: str
   sample: "2026-11-24T12:00:00Z"
+pending:
+  description: A change that waits for its confirmation, or is being undone. Null if there is none.
+  returned: success
+  type: dict
+  contains:
+    armed:
+      description: Since when, in UTC.
+      type: str
+    remaining:
+      description: After how many seconds it undoes itself.
+      type: int
+    "from":
+      description: The address of the SSH session that it came by; empty if it came by none.
+      type: str
+    unit:
+      description: The systemd timer that undoes it.
+      type: str
+last_rollback:
+  description: The last change that was undone because nobody confirmed it. Null if none was.
+  returned: success
+  type: dict
+  contains:
+    time:
+      description: When, in UTC.
+      type: str
+    result:
+      description: What was put back.
+      type: str
+rejected_file:
+  description: The file with the ruleset of RV(last_rollback). Null if there is none.
+  returned: success
+  type: str
+  sample: /var/lib/portmap/firewall/rejected.nft
+history:
+  description: The policies confirmed before the one in force, the latest first; V(state=previous) of M(alfred.portmap.firewall) takes the first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    applied:
+      description: When it was applied, in UTC.
+      type: str
+    ruleset_sha256:
+      description: The hash of its ruleset.
+      type: str
 ruleset:
   description: The rendered ruleset that was applied. Null as above.
   returned: success
@@ -155,6 +200,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import U
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall import Observed, conflicts_of, observe
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, Stored, sha256
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError, NftMissingError
+from ansible_collections.alfred.portmap.plugins.module_utils._transaction import Transaction
 
 
 def main() -> None:
@@ -187,6 +233,8 @@ def main() -> None:
             nft_version = observed.nft_version
             conflicts = conflicts_of(module, nft, table)
         enabled, active = boot_unit.status()
+        transaction = Transaction(module, "firewall", state.directory)
+        pending, undone = transaction.pending(), transaction.rolled_back()
     except (NftError, BootError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
@@ -201,6 +249,16 @@ def main() -> None:
         differences=differences,
         drift=observed.drift,
         applied=confirmed.applied if confirmed else None,
+        pending=pending
+        and {
+            "armed": pending.armed,
+            "remaining": max(0, int(pending.remaining)),
+            "from": pending.session.client if pending.session else "",
+            "unit": f"{transaction.unit}.timer",
+        },
+        last_rollback=undone and {"time": undone["time"], "result": undone["result"]},
+        rejected_file=state.rejected_file if os.path.exists(state.rejected_file) else None,
+        history=[{"applied": former.applied, "ruleset_sha256": sha256(former.text)} for former in state.history()],
         ruleset=confirmed.text if confirmed else None,
         ruleset_sha256=sha256(confirmed.text) if confirmed else None,
         listing=observed.listing,

@@ -120,7 +120,7 @@ class Host:
         """Run the module firewall; without a policy or a state with POLICY."""
         if "state" not in options:
             options["policy"] = POLICY if policy is None else policy
-        return self.module("firewall", **{"boot": False, **options})
+        return self.module("firewall", **{"boot": False, "confirm_timeout": 0, **options})
 
     def info(self) -> dict[str, t.Any]:
         """Run the module firewall_info."""
@@ -315,7 +315,7 @@ def edit(path: pathlib.Path) -> None:
 
 
 def leave_pending(path: pathlib.Path) -> None:
-    path.with_name("pending.nft").write_text("table inet portmap {")
+    path.with_name("pending-0.nft").write_text("table inet portmap {")
 
 
 @pytest.mark.parametrize(
@@ -538,6 +538,7 @@ def test_boot_needs_systemd(host: Host) -> None:
                 ["iptables-nft", "-A", "FORWARD", "-j", "DOCKER"],
                 ["iptables-nft", "-A", "DOCKER", "-o", "docker0", "-j", "DROP"],
                 ["iptables-nft", "-P", "FORWARD", "DROP"],
+                ["iptables-nft", "-A", "FORWARD", "-i", "br-1", "-o", "br-1", "-j", "DROP"],
             ],
             [],
         ),
@@ -589,7 +590,7 @@ def test_raw_sockets_of_a_protocol_without_ports(host: Host) -> None:
 def test_two_runs_at_once(host: Host) -> None:
     """Each waits for the other: one applies, the others find nothing to do."""
     arguments = host.directory / "arguments.json"
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {"state_dir": str(host.state_dir), "boot": False, "policy": POLICY}}))
+    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {"state_dir": str(host.state_dir), "boot": False, "confirm_timeout": 0, "policy": POLICY}}))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     command = ["ip", "netns", "exec", host.namespace, sys.executable, "-m", MODULES + "firewall", str(arguments)]
     runs = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _run in range(4)]

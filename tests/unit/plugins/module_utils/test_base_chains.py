@@ -166,6 +166,29 @@ def test_docker_and_others_drop_by_purpose() -> None:
     assert conflicts(table("drop", name="ip docker-bridges")) == []
 
 
+@pytest.mark.parametrize(
+    ("rule", "found"),
+    [
+        ('iifname "br-1" oifname "br-1" counter packets 0 bytes 0 drop', 0),
+        ("iifname br-1 oifname br-1 drop", 0),
+        ('iifname "br-*" oifname "br-*" drop', 1),
+        ('iifname "br-1" oifname "br-10" counter drop', 1),
+        ('iifname "br-1" oifname != "br-1" counter drop', 1),
+        ('iifname != "br-1" oifname "br-1" counter drop', 1),
+        ('oifname "br-1" counter drop', 1),
+    ],
+)
+def test_who_keeps_containers_of_one_bridge_apart_takes_nothing_that_a_policy_gives(rule: str, found: int) -> None:
+    """Docker's rule for networks without inter-container communication, and for docker_gwbridge of every swarm."""
+    assert len(conflicts(table(rule, head="type filter hook forward priority filter; policy accept;"))) == found
+
+
+@pytest.mark.parametrize(("rule", "found"), [("-i br-1 -o br-1 -j DROP", 0), ("-i br-1 -o br-10 -j DROP", 1), ("-i br-1 ! -o br-1 -j DROP", 1)])
+def test_the_same_by_iptables_legacy(rule: str, found: int) -> None:
+    text = f"*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n-A FORWARD {rule}\nCOMMIT\n"
+    assert len(find_conflicts(parse_legacy(text, "ip"), "portmap")) == found
+
+
 def test_kinds() -> None:
     base = "\tchain INPUT {\n\t\ttype filter hook input priority filter; policy drop;\n%s\t}\n"
     iptables = "# Warning: table ip filter is managed by iptables-nft, do not touch!\ntable ip filter {\n" + base % "" + "}\n"

@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, StateError, Stored
+from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import HISTORY, Confirmed, DecidedError, FirewallState, StateError, Stored
 
 
 @pytest.fixture
@@ -23,8 +23,9 @@ def state(tmp_path: pathlib.Path) -> FirewallState:
 
 
 def confirm(state: FirewallState, text: str = "the ruleset\n", listing: str = "the listing\n") -> None:
-    state.write_pending(text)
-    state.promote("portmap", listing, "1.0.6")
+    state.write_pending("t", text, "before\n")
+    state.describe_pending("t", Confirmed("portmap", text, {"ping": []}, listing, "1.0.6", "2026-11-24T12:00:00Z"))
+    state.promote("t")
 
 
 def test_nothing_there(state: FirewallState) -> None:
@@ -63,11 +64,12 @@ def test_only_the_owner_can_look(state: FirewallState) -> None:
 
 def test_a_pending_file_means_an_interrupted_run_and_leaves_the_confirmed_one(state: FirewallState) -> None:
     confirm(state, text="old\n")
-    state.write_pending("new\n")
+    state.write_pending("t", "new\n", "old\n")
     assert state.interrupted()
     assert state.read().text == "old\n"
     state.drop_pending()
     assert not state.interrupted()
+    assert sorted(os.listdir(state.directory)) == ["confirmed.json", "confirmed.nft"]
 
 
 def damaged_record(key: str, value: object) -> str:
@@ -125,7 +127,8 @@ def test_not_utf8(state: FirewallState) -> None:
 
 def test_remove_leaves_nothing_of_ours(state: FirewallState) -> None:
     confirm(state)
-    state.write_pending("x")
+    confirm(state, text="another\n")
+    state.write_pending("t", "x", "y")
     state.remove()
     assert not os.path.exists(state.parent)
     state.remove()
@@ -145,6 +148,35 @@ def test_remove_says_so_if_somebody_left_a_file_in_our_directory(state: Firewall
     pathlib.Path(state.directory, "notes").write_text("mine")
     with pytest.raises(StateError, match=r"cannot remove .*Directory not empty"):
         state.remove()
+
+
+def test_what_was_undone_is_not_confirmed(state: FirewallState) -> None:
+    """Whoever renames the pending file decides; the other one changes nothing."""
+    confirm(state, text="old\n")
+    state.write_pending("t", "new\n", "old\n")
+    with pytest.raises(DecidedError, match="nothing to confirm"):
+        state.promote("t")  # loaded by nobody: it has no record
+    state.describe_pending("t", Confirmed("portmap", "new\n", {}, "", "1.0.6", ""))
+    with pytest.raises(DecidedError, match="nothing to confirm"):
+        state.promote("another")
+    pending = state.pending("t")
+    assert pending.text == "new\n"
+    os.rename(state.pending_file("t"), state.rejected_file)  # the undo
+    with pytest.raises(DecidedError):
+        state.promote("t")
+    assert state.read().text == "old\n"
+    assert state.history() == []
+    assert not state.interrupted()
+
+
+def test_a_short_history_is_kept(state: FirewallState) -> None:
+    for number in range(HISTORY + 3):
+        confirm(state, text=f"{number}\n")
+        confirm(state, text=f"{number}\n")  # the same again, as when drift is repaired
+    assert [former.text for former in state.history()] == [f"{number}\n" for number in reversed(range(2, HISTORY + 2))]
+    newest = max(os.listdir(state.history_directory))
+    pathlib.Path(state.history_directory, newest).write_text("{")
+    assert len(state.history()) == HISTORY - 1, "what is damaged is not offered"
 
 
 def test_the_lock_goes_away(state: FirewallState) -> None:

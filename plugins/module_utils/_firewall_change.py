@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put a ruleset in force as a transaction, and confirm it.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
+
+The order is the point: candidate and undo are on the disk and checked, the timer runs, and only then is anything loaded. Until the
+confirmation, what boots and what nftables.service puts back is the ruleset of before.
+"""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+
+from ansible_collections.alfred.portmap.plugins.module_utils._firewall import Observed
+from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import Confirmed, DecidedError, FirewallState, sha256
+from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError
+from ansible_collections.alfred.portmap.plugins.module_utils._session import Session
+from ansible_collections.alfred.portmap.plugins.module_utils._transaction import Attempt, Transaction, TransactionError, new_token, utc_now
+
+
+class SameConnectionError(Exception):
+    """A confirmation came over the connection that the change came by, which proves nothing."""
+
+
+def put_in_force(
+    nft: Nft,
+    state: FirewallState,
+    transaction: Transaction,
+    table: str,
+    text: str,
+    policy: dict[str, t.Any],
+    observed: Observed,
+    seconds: int,
+    session: t.Optional[Session],
+) -> t.Optional[dict[str, t.Any]]:
+    """Load a ruleset. With 0 seconds it is confirmed at once; else gives {state: armed, token, seconds}, and it undoes itself.
+
+    On an error what was in force before is in force again, and NftError, TransactionError, StateError or OSError is raised.
+    """
+    token = new_token()
+    before = rollback_text(table, observed)
+    try:
+        state.write_pending(token, text, before)
+        if seconds:
+            nft.check(state.rollback_file)
+            transaction.arm(token, seconds, state.pending_file(token), state.rejected_file, undo(nft, state, table, before), session)
+        nft.load(state.pending_file(token))
+    except (NftError, TransactionError, OSError):
+        state.drop_pending()
+        transaction.disarm()
+        raise
+    try:
+        listing = nft.list_table(table)
+        if listing is None:
+            raise NftError(f"the table inet {table} vanished right after it was loaded")
+        state.describe_pending(token, Confirmed(table, text, policy, listing, nft.version(), utc_now()))
+        if not seconds:
+            state.promote(token)
+            return None
+    except (NftError, DecidedError, OSError):
+        nft.load(state.rollback_file)
+        state.drop_pending()
+        transaction.disarm()
+        raise
+    return {"state": "armed", "token": token, "seconds": seconds}
+
+
+def rollback_text(table: str, observed: Observed) -> str:
+    """What brings back the state of before: the ruleset that was confirmed, never one that nft listed; or no table."""
+    confirmed = observed.stored.confirmed
+    return confirmed.text if confirmed is not None else f"table inet {table}\ndelete table inet {table}\n"
+
+
+def undo(nft: Nft, state: FirewallState, table: str, before: str) -> list[Attempt]:
+    """The ways back: the file made for it if it still is what it was, the one that boots, and at last no table: reachable."""
+    path, rollback, confirmed = shlex.quote(nft.path), shlex.quote(state.rollback_file), shlex.quote(state.confirmed_file)
+    whole = f'[ "$(sha256sum <{rollback})" = "{sha256(before)}  -" ]'
+    return [
+        Attempt(f"{whole} && {path} -f {rollback}", "the state of before is in force again"),
+        Attempt(f"[ -s {confirmed} ] && {path} -f {confirmed}", "the ruleset that boots is in force again"),
+        Attempt(f"{path} delete table inet {shlex.quote(table)}", "the table was removed, since nothing else could be loaded"),
+    ]
+
+
+def confirm(state: FirewallState, transaction: Transaction, token: str, observed: Observed, session: t.Optional[Session]) -> int:
+    """Confirm the transaction of a token; gives the seconds that it was armed for.
+
+    Raises SameConnectionError if it comes over the old connection, DecidedError if it is not there to be confirmed any more.
+    """
+    pending = transaction.pending()
+    if pending is None or pending.token != token:
+        undone = transaction.rolled_back()
+        if undone is not None and undone["token"] == token:
+            raise DecidedError(f"the change was undone at {undone['time']}: {undone['result']}")
+        raise DecidedError("no change with this token is waiting for its confirmation")
+    if session is not None and session == pending.session:
+        raise SameConnectionError(f"the confirmation came over the connection that the change came by ({session}), which proves nothing")
+    candidate = state.pending(token)
+    if observed.listing != candidate.listing:
+        raise DecidedError(f"the table inet {candidate.table} was changed by somebody else since it was loaded, so it is not confirmed, and will be undone")
+    state.promote(token)
+    transaction.disarm()
+    return pending.seconds

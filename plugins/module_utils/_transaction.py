@@ -1,0 +1,249 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A change that undoes itself unless it is confirmed: the timer, who may decide, and what is known of it afterwards.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
+
+The change has one *pending file*, and whoever renames it decides: the confirmation makes it the confirmed file, the undo
+makes it the rejected one. A rename happens once (rename(2)), so that there is no moment in which both could win, and none
+in which neither did: no lock, no order of events, no crash in between matters.
+
+The undo is a shell script that stands in the timer's own unit (systemd-run(1)), or in a process of its own session where no systemd
+runs: it needs neither Python nor a file of ours to start. It waits on the monotonic clock, so that setting the clock changes nothing. In
+DIRECTORY (of whoever changes something)::
+
+    pending.json      the transaction under way: token, since when, until when, over which session it came
+    rolled_back.json  the last one that was undone: when, and how
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shlex
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.alfred.portmap.plugins.module_utils._files import read_text, remove, sync_directory, write_text
+from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
+from ansible_collections.alfred.portmap.plugins.module_utils._session import Session
+
+FORMAT = 1
+SHORTEST, LONGEST = 5, 600  # seconds
+GRACE = 10  # seconds that an undo may take after its time has come
+TRIES = 5  # of an undo, a second apart
+
+# Arguments: directory, pending file, rejected file, token, seconds. systemd replaces ${…} and $$ in what it starts, so neither is used.
+_UNDO = """
+umask 077
+cd DIRECTORY || exit 1
+mv PENDING REJECTED 2>/dev/null || [ -e PENDING ] || exit 0
+result=failed
+for try in TRIES; do
+ATTEMPTS
+sleep 1
+done
+printf '{"token": "%s", "time": "%s", "result": "%s"}\\n' TOKEN "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$result" >rolled_back.json.new &&
+    mv rolled_back.json.new rolled_back.json
+rm -f pending.json
+[ "$result" != failed ]
+"""
+
+
+class TransactionError(Exception):
+    """A transaction can't be started, or is not there to be confirmed; the message says what that means for the host."""
+
+
+class PendingError(TransactionError):
+    """Another transaction is under way."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to undo: a command of sh(1), run in the directory, and what it brings back, for people."""
+
+    command: str
+    result: str
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A transaction under way."""
+
+    token: str
+    armed: str  # UTC, as 2026-11-24T12:00:00Z
+    seconds: int  # that it was armed for
+    remaining: float  # seconds; negative when its time is over
+    session: t.Optional[Session]
+
+
+class Transaction:
+    """The transactions of one part of this host (`name`), whose files are in `directory`."""
+
+    def __init__(self, module: AnsibleModule, name: str, directory: str, running: str = "/run/systemd/system") -> None:
+        self._module = module
+        self._directory = directory
+        self._running = running
+        self._record_file = os.path.join(directory, "pending.json")
+        self._rolled_back_file = os.path.join(directory, "rolled_back.json")
+        self.unit = f"portmap-undo-{name}"
+
+    # what there is
+
+    def pending(self) -> t.Optional[Pending]:
+        """The transaction under way, or being undone; else None.
+
+        One of another boot is none, nor one whose undo must have run long ago, nor a record that can't be read: if its timer is there
+        all the same, the next one can't be armed under its name.
+        """
+        record = _json(self._record_file)
+        if record is None or record.get("format") != FORMAT or record.get("boot") != boot_identity():
+            return None
+        try:
+            remaining = float(record["deadline"]) - _now()
+            session = Session(*record["session"]) if record["session"] else None
+            pending = Pending(str(record["token"]), str(record["armed"]), int(record["seconds"]), remaining, session)
+        except (KeyError, TypeError, ValueError):
+            return None
+        return pending if remaining > -GRACE else None
+
+    def refuse_another(self) -> None:
+        """Raise PendingError if a transaction is under way."""
+        pending = self.pending()
+        if pending is not None:
+            whose = f" from {pending.session.client}" if pending.session else ""
+            raise PendingError(
+                f"another change{whose} has been waiting for its confirmation since {pending.armed}; it ends by itself within "
+                f"{max(0, int(pending.remaining)) + 1} seconds ({self.unit}.timer). Nothing was changed"
+            )
+
+    def rolled_back(self) -> t.Optional[dict[str, str]]:
+        """The last transaction that was undone: {token, time, result}, or None."""
+        record = _json(self._rolled_back_file)
+        return None if record is None else {key: str(record.get(key, "")) for key in ("token", "time", "result")}
+
+    # what is done
+
+    def arm(self, token: str, seconds: int, file: str, rejected: str, undo: list[Attempt], session: t.Optional[Session]) -> None:
+        """Write down the transaction and start its timer; `file` is the pending file, `rejected` what the undo makes of it.
+
+        Raises TransactionError, and OSError if the record can't be written; nothing is armed then.
+        """
+        record = {
+            "format": FORMAT,
+            "token": token,
+            "boot": boot_identity(),
+            "armed": utc_now(),
+            "seconds": seconds,
+            "deadline": _now() + seconds,
+            "session": list(session) if session else None,
+        }
+        write_text(self._record_file, json.dumps(record, sort_keys=True) + "\n")
+        script = undo_script(self._directory, os.path.basename(file), os.path.basename(rejected), token, undo)
+        try:
+            if os.path.isdir(self._running):
+                self._start_timer(seconds, script)
+            else:
+                self._start_process(seconds, script)
+        except TransactionError:
+            remove(self._record_file)
+            raise
+
+    def _start_timer(self, seconds: int, script: str) -> None:
+        command = [
+            self._program("systemd-run"),
+            "--quiet",
+            "--collect",
+            f"--unit={self.unit}",
+            "--description=Undo of a change of alfred.portmap that nobody confirmed",
+            f"--on-active={seconds}s",
+            "--timer-property=AccuracySec=100ms",  # by default a timer may be a minute late
+            "/bin/sh",
+            "-c",
+            script,
+        ]
+        rc, out, err = self._module.run_command(command, environ_update=ENVIRONMENT)
+        if rc != 0:
+            raise TransactionError(f"the timer that would undo the change could not be started, so nothing was changed: {(err or out).strip()}")
+
+    def _start_process(self, seconds: int, script: str) -> None:
+        """Without systemd: a process that no session, terminal or pipe of ours holds."""
+        launch = f"{shlex.quote(self._program('setsid'))} /bin/sh -c {shlex.quote(f'sleep {seconds}' + script)} </dev/null >/dev/null 2>&1 &"
+        rc, out, err = self._module.run_command(["/bin/sh", "-c", launch], environ_update=ENVIRONMENT)
+        if rc != 0:
+            raise TransactionError(f"the process that would undo the change could not be started, so nothing was changed: {(err or out).strip()}")
+
+    def _program(self, name: str) -> str:
+        path = self._module.get_bin_path(name)
+        if path is None:
+            raise TransactionError(f"there is no program {name} on this host, so nothing could undo the change; nothing was changed")
+        return str(path)
+
+    def disarm(self) -> None:
+        """The transaction is decided: forget it and its timer. A timer that can't be stopped finds nothing to do."""
+        remove(self._record_file)
+        sync_directory(self._directory)
+        if os.path.isdir(self._running):
+            path = self._module.get_bin_path("systemctl")
+            if path is not None:
+                self._module.run_command([path, "--quiet", "stop", f"{self.unit}.timer"], environ_update=ENVIRONMENT)
+
+    def forget(self) -> None:
+        """Remove all that is kept of transactions."""
+        for path in (self._record_file, self._rolled_back_file, self._rolled_back_file + ".new"):
+            remove(path)
+
+
+def undo_script(directory: str, pending: str, rejected: str, token: str, undo: list[Attempt]) -> str:
+    """The shell script that undoes: the first attempt that succeeds ends it."""
+    attempts = "\n".join(f"{attempt.command} && result={shlex.quote(attempt.result)} && break" for attempt in undo)
+    values = {
+        "DIRECTORY": shlex.quote(directory),
+        "PENDING": shlex.quote(pending),
+        "REJECTED": shlex.quote(rejected),
+        "TOKEN": shlex.quote(token),
+        "TRIES": " ".join(str(number + 1) for number in range(TRIES)),
+        "ATTEMPTS": attempts,
+    }
+    script = re.sub(r"\b(" + "|".join(values) + r")\b", lambda found: values[found.group(1)], _UNDO)
+    if "${" in script or "$$" in script:
+        raise TransactionError("the undo holds ${ or $$, which systemd would replace; nothing was changed")
+    return script
+
+
+def new_token() -> str:
+    """What a confirmation must know: it can't be guessed, and no two transactions have the same."""
+    return secrets.token_hex(16)
+
+
+def boot_identity() -> str:
+    """Another one after every boot, of a container too: the kernel's boot, and when this system's first process started."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        kernel = file.read().strip()
+    with open("/proc/1/stat", encoding="utf-8", errors="replace") as file:
+        return f"{kernel}/{file.read().rpartition(')')[2].split()[19]}"
+
+
+def utc_now() -> str:
+    """Now, as 2026-11-24T12:00:00Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _now() -> float:
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def _json(path: str) -> t.Optional[dict[str, t.Any]]:
+    """The object in a file; None if there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(read_text(path))
+        if isinstance(found, dict):
+            return found
+    return None

@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's half of a transaction: apply, come back over a new connection, confirm.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
+
+Who uses it is a module that answers `transaction: {state: armed, token, seconds}` to a change, takes `confirm_token` to confirm it, and
+fails with `decided: true` if there is nothing left to confirm. Where nothing had to change there is one module call and no reconnect.
+"""
+
+from __future__ import annotations
+
+import copy
+import socket
+import time
+import typing as t
+
+from ansible import constants as C
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.plugins.connection import ConnectionBase
+
+PAUSE = 1.0  # seconds between two attempts
+UNDO_TAKES = 5.0  # seconds at most, after its time has come
+PROBE_PATIENCE = 3.0  # seconds for one connection
+
+Result = dict[str, t.Any]
+
+
+class TransactionAction(ActionBase):
+    """An action plugin whose module makes changes that have to be confirmed. Subclasses name it, and say what there is after an undo."""
+
+    _supports_check_mode = True
+    _supports_async = False  # a job in the background is nobody whose connection could be renewed
+    TRANSFERS_FILES = False
+
+    module = ""
+
+    def aftermath(self, task_vars: Result) -> tuple[bool, str]:
+        """(was the change undone, what the host says of its state), asked over a new connection. May raise AnsibleError."""
+        raise NotImplementedError
+
+    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
+        """Apply, and confirm what has to be confirmed."""
+        result: Result = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        result.update(self._execute_module(module_name=self.module, module_args=dict(self._task.args), task_vars=variables))
+        transaction = result.get("transaction")
+        if result.get("failed") or not transaction or transaction["state"] != "armed":
+            return result
+        deadline = time.monotonic() + transaction["seconds"]
+        tried: list[str] = []
+        while time.monotonic() < deadline:
+            problem = self._attempt(result, transaction["token"], variables)
+            if problem is None:
+                return result
+            tried.append(problem)
+            if result.get("decided"):
+                break
+            time.sleep(PAUSE)
+        return self._given_up(result, tried, deadline, variables)
+
+    def _attempt(self, result: Result, token: str, variables: Result) -> str | None:
+        """One try to confirm; what was in its way, or None."""
+        try:
+            self._reconnect()
+            problem = self._probes_fail(variables)
+            if problem is not None:
+                return problem
+            answer = self._execute_module(module_name=self.module, module_args={**self._task.args, "confirm_token": token}, task_vars=variables)
+        except AnsibleError as error:  # no way in: a connection or a file transfer that failed
+            return str(error.message)
+        if answer.get("failed"):
+            result["decided"] = bool(answer.get("decided"))
+            return str(answer.get("msg") or "the host gave no reason")
+        result["transaction"] = answer["transaction"]
+        result["warnings"] = [*result.get("warnings", []), *answer.get("warnings", [])]
+        return None
+
+    def _reconnect(self) -> None:
+        """Make the next call open a new TCP connection; connections of one call each have nothing to end."""
+        if type(self._connection).reset is not ConnectionBase.reset:
+            self._connection.reset()
+
+    def _given_up(self, result: Result, tried: list[str], deadline: float, variables: Result) -> Result:
+        """The change was not confirmed: wait until the host has undone it, and say how it is now."""
+        time.sleep(max(0.0, deadline - time.monotonic()))
+        undone, state = False, "the host can't be reached to say how it is now"
+        patience = time.monotonic() + UNDO_TAKES + float(self._play_context.timeout)
+        while not undone and time.monotonic() < patience:
+            time.sleep(PAUSE)
+            try:
+                self._reconnect()
+                undone, state = self.aftermath(variables)
+            except AnsibleError as error:
+                state = f"the host can't be reached to say how it is now: {error.message}"
+        seconds = result["transaction"]["seconds"]
+        attempts = "\n".join(f"  {number}. {text}" for number, text in enumerate(_runs(tried), 1))
+        reverted = "so the host undid it by itself" if undone else "so the host undoes it by itself, which was not seen yet"
+        result.pop("decided", None)
+        result["transaction"] = {"state": "rolled_back" if undone else "unknown", "seconds": seconds}
+        message = f"The change was not confirmed within {seconds} seconds, {reverted}.\nTried:\n{attempts}\nNow: {state}"
+        return {**result, "failed": True, "changed": not undone, "msg": message}
+
+    # further proof
+
+    def _probes_fail(self, variables: Result) -> str | None:
+        """The first of confirm_probes that does not connect, for people; None if all do, or there are none."""
+        for probe in self._templar.template(self._task.args.get("confirm_probes") or []):
+            address = str(probe.get("address") or self._connection.get_option("host") or self._play_context.remote_addr)
+            port, vantage = int(probe["port"]), str(probe.get("from") or "")
+            problem = self._ask_from(vantage, address, port, variables) if vantage else _ask_from_here(address, port)
+            if problem is not None:
+                return f"confirm_probes: {address} port {port} from {vantage or 'the controller'}: {problem}"
+        return None
+
+    def _ask_from(self, vantage: str, address: str, port: int, variables: Result) -> str | None:
+        """Let another host of the inventory connect, by the module probe."""
+        hostvars = variables.get("hostvars", {})
+        if vantage not in hostvars:
+            return f"there is no host {vantage} in the inventory"
+        question = {"name": "confirm_probes", "target": _numeric(address), "port": port, "timeout": PROBE_PATIENCE}
+        arguments = {"questions": [question], "retries": 0, "fail_on_findings": False}
+        answer = _Delegate.of(self, hostvars[vantage]).ask(arguments)
+        if answer.get("failed"):
+            return str(answer.get("msg"))
+        findings = answer["findings"]
+        return str(findings[0]["verdict"]) if findings else None
+
+
+class _Delegate(ActionBase):
+    """Runs one module on another host of the inventory, over a connection of its own."""
+
+    @classmethod
+    def of(cls, action: TransactionAction, variables: t.Mapping[str, t.Any]) -> _Delegate:
+        """Someone who runs modules on the host of these variables, as the user that they name, without becoming another."""
+        kind = str(variables.get("ansible_connection", C.config.get_config_value("DEFAULT_TRANSPORT")))
+        context = copy.copy(action._play_context)
+        context.remote_addr = str(variables.get("ansible_host", variables["inventory_hostname"]))
+        context.become = False
+        connection = action._shared_loader_obj.connection_loader.get("ssh" if kind == "smart" else kind, context)
+        known = C.config.get_plugin_vars("connection", connection._load_name)
+        connection.set_options(var_options={name: variables[name] for name in known if name in variables})
+        connection.set_become_plugin(None)
+        task = action._task.copy()
+        task.delegate_to = None
+        delegate = cls(task, connection, context, action._loader, action._templar, action._shared_loader_obj)
+        names = ("inventory_hostname", "ansible_facts", "ansible_python_interpreter")
+        delegate._variables = {name: variables[name] for name in names if name in variables}
+        return delegate
+
+    _variables: Result
+
+    def ask(self, arguments: Result) -> Result:
+        """What the module probe answers there."""
+        try:
+            answer: Result = self._execute_module(module_name="alfred.portmap.probe", module_args=arguments, task_vars=self._variables)
+            return answer
+        finally:
+            self._connection.close()
+
+
+def _ask_from_here(address: str, port: int) -> str | None:
+    try:
+        socket.create_connection((address, port), timeout=PROBE_PATIENCE).close()
+    except OSError as error:
+        return "no answer" if isinstance(error, TimeoutError) else str(error.strerror or error)
+    return None
+
+
+def _numeric(address: str) -> str:
+    """An address of a name, as the controller knows it."""
+    try:
+        return str(socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise AnsibleError(f"{address} has no address: {error.strerror}") from error
+
+
+def _runs(texts: list[str]) -> list[str]:
+    """The texts with those that follow themselves told once, and how often."""
+    found: list[tuple[str, int]] = []
+    for text in texts:
+        if found and found[-1][0] == text:
+            found[-1] = (text, found[-1][1] + 1)
+        else:
+            found.append((text, 1))
+    return [text if count == 1 else f"{text} ({count} times)" for text, count in found]
