@@ -36,13 +36,12 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._model import (
     Span,
 )
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Path, Problems, did_you_mean
-from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import Context, Shape, address_problem
+from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import Context, Shape, address_problem, is_everybody
 from ansible_collections.alfred.portmap.plugins.plugin_utils._source import load
 
 PROXY = "proxy"
 UDP_ONLY = frozenset({"ntp", "udp"})
 EITHER = frozenset({"dns"})
-EVERYWHERE = frozenset({"0.0.0.0/0", "::/0"})
 Data = dict[str, t.Any]
 
 
@@ -157,22 +156,17 @@ class _Builder:
         return tuple(dict.fromkeys(found))
 
     def _open_to_all(self, names: t.Iterable[str]) -> bool:
-        """Whether some of the networks hold every address of a family."""
-        seen: set[str] = set()
-        todo = list(names)
-        while todo:
-            name = todo.pop()
-            if name == "anywhere":
-                return True
-            if name in seen or name not in self._built_networks:
-                continue
-            seen.add(name)
-            for member in self._built_networks[name].members:
-                if member.cidr in EVERYWHERE:
-                    return True
-                if member.network is not None:
-                    todo.append(member.network)
-        return False
+        """Whether the networks, taken together, hold every address of a family."""
+        inside = list(names)
+        cidrs: list[str] = []
+        for name in inside:
+            network = self._built_networks.get(name)
+            for member in network.members if network else ():
+                if member.cidr is not None:
+                    cidrs.append(member.cidr)
+                elif member.network is not None and member.network not in inside:
+                    inside.append(member.network)
+        return "anywhere" in inside or is_everybody(cidrs)
 
     # the map
 
@@ -373,7 +367,7 @@ class _Builder:
 
     def _fits(self, protocol: str, transports: tuple[str, ...], path: Path) -> None:
         if protocol not in spec.PROTOCOLS:
-            near = difflib.get_close_matches(protocol, spec.PROTOCOLS, n=1, cutoff=0.8)
+            near = difflib.get_close_matches(protocol, spec.PROTOCOLS, n=1, cutoff=0.75)
             if near:
                 self._notice((*path, "protocol"), protocol, f"is probed as plain {transports[0]}, did you mean {near[0]!r}?")
             return
@@ -505,7 +499,7 @@ class _Builder:
             return None
         auth = item.get("auth", False)
         dashboard = port.service == PROXY and not port.name
-        if dashboard and not auth and not networks:
+        if dashboard and not auth and (not networks or self._open_to_all(networks)):
             rule = "is the dashboard, and it shows every password's hash: the route needs `auth`, or `from` with the networks that may see it"
             self._error((*path, "service"), item["service"], rule)
             return None

@@ -15,8 +15,9 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._ingress import che
 from ansible_collections.alfred.portmap.plugins.plugin_utils._inventory import Inventory, from_data, stated_environment
 from ansible_collections.alfred.portmap.plugins.plugin_utils._model import Firewall, PortMap, Service
 from ansible_collections.alfred.portmap.plugins.plugin_utils._openings import Opening, Openings
-from ansible_collections.alfred.portmap.plugins.plugin_utils._placement import ANYWHERE, Claim, Placement
+from ansible_collections.alfred.portmap.plugins.plugin_utils._placement import Claim, Placement
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Problems
+from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import is_everybody
 
 PLAN_VERSION = 1
 Data = dict[str, t.Any]
@@ -190,7 +191,7 @@ def _exposure(claim: Claim, policy: t.Optional[Data], networks: dict[str, tuple[
         if rule["transport"] == claim.transport and any(_overlap(text, claim) for text in rule["ports"])
         for network in rule["networks"]
     }
-    if any(set(ANYWHERE) & set(networks[name]) for name in named):
+    if is_everybody(address for name in named for address in networks[name]):
         return "public"
     return "bastion" if named == {"bastion"} else "internal"
 

@@ -238,6 +238,14 @@ def address_problem(text: str, single: bool) -> t.Optional[str]:
     return None
 
 
+def is_everybody(cidrs: t.Iterable[str]) -> bool:
+    """Whether these hold, taken together, every address of a family: 0.0.0.0/1 and 128.0.0.0/1 do."""
+    networks = [ipaddress.ip_network(cidr) for cidr in cidrs]
+    four = ipaddress.collapse_addresses(network for network in networks if isinstance(network, ipaddress.IPv4Network))
+    six = ipaddress.collapse_addresses(network for network in networks if isinstance(network, ipaddress.IPv6Network))
+    return any(network.prefixlen == 0 for network in four) or any(network.prefixlen == 0 for network in six)
+
+
 @dataclass(frozen=True)
 class ListOf(Shape):
     """A list; one bare value counts as a list of one."""

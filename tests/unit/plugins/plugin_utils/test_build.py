@@ -84,13 +84,13 @@ def test_protocols_over_udp(protocol: str) -> None:
     assert found == "services.s.protocol: runs over udp, and the port's transport is tcp"
 
 
-@pytest.mark.parametrize("protocol", ["htttp", "postgres", "websockets"])
+@pytest.mark.parametrize("protocol", ["htttp", "postgres", "websockets", "htpp", "hhtp", "htp"])
 def test_a_misspelt_protocol_is_a_notice(protocol: str) -> None:
     (found,) = notices(f"services: {{s: {{port: 1, hosts: h, protocol: {protocol}}}}}")
     assert "is probed as plain tcp, did you mean" in found
 
 
-@pytest.mark.parametrize("protocol", ["mysql", "amqp", "turn", "ftp", "smtp", "mqtt", "ldap", "kafka"])
+@pytest.mark.parametrize("protocol", ["mysql", "amqp", "turn", "ftp", "smtp", "mqtt", "ldap", "kafka", "sip", "snmp", "rtp", "sctp", "dhcp", "xmpp"])
 def test_another_protocol_is_none(protocol: str) -> None:
     assert notices(f"services: {{s: {{port: 1, hosts: h, protocol: {protocol}}}}}") == []
 
@@ -117,6 +117,12 @@ def test_without_a_namespace_nobody_calls_by_default() -> None:
     text = "firewall: {ingress: [], egress: [], internal: {same_namespace: allow}}\nservices: {s: {port: 1, hosts: h}}"
     assert good(text).services["s"].ports[""].callers == ()
     assert errors(text.replace("hosts: h", "hosts: h, from: namespace")) == ["services.s.from: the service has no namespace"]
+
+
+@pytest.mark.parametrize("caller", ["anywhere", "dns_servers", "office"])
+def test_networks_do_not_call_services_by_from(caller: str) -> None:
+    (found,) = errors(f"networks: {{dns_servers: 192.0.2.53, office: 192.0.2.0/28}}\nservices: {{s: {{port: 1, hosts: h, from: [{caller}]}}}}")
+    assert found.startswith("services.s.from[0]: ") and "use firewall.ingress with `service`" in found
 
 
 def test_further_ports_inherit_bind_and_callers() -> None:
@@ -209,6 +215,15 @@ def test_a_route_to_everything_that_it_can_name() -> None:
     assert good(PROXIED.replace("service: api}", "service: proxy, auth: true}")).routes["api"].dashboard
 
 
+@pytest.mark.parametrize("networks", ["anywhere", "[n, half, other]"])
+def test_the_dashboard_is_not_for_everybody_by_name_either(networks: str) -> None:
+    text = PROXIED.replace("networks: {n:", "networks: {half: 0.0.0.0/1, other: [128.0.0.0/1], n:")
+    (found,) = errors(text.replace("service: api}", f"service: proxy, from: {networks}}}"))
+    assert found.startswith("routes.api.service: is the dashboard")
+    assert errors(text.replace("service: api}", "service: proxy, from: half}")) == []
+    assert errors(text.replace("service: api}", f"service: proxy, from: {networks}, auth: true}}")) == []
+
+
 def test_several_hosts_are_several_routes() -> None:
     routes = good(PROXIED.replace("host: api", "host: [api, www.example.org, api]")).routes
     assert {name: route.host for name, route in routes.items()} == {"api": "api.example.net", "api-2": "www.example.org"}
@@ -275,9 +290,9 @@ def test_the_same_host_and_path_on_two_entrypoints_are_two_routes() -> None:
     assert found == "routes.third: route again (m.yml:13) has the same entrypoint, host and path"
 
 
-@pytest.mark.parametrize("members", ["anywhere", "0.0.0.0/0", "[10.0.0.1, '::/0']", "inner"])
+@pytest.mark.parametrize("members", ["anywhere", "0.0.0.0/0", "[10.0.0.1, '::/0']", "inner", "[0.0.0.0/1, half]"])
 def test_everybody_is_no_proxy_in_front(members: str) -> None:
-    text = PROXIED.replace("networks: {n: 10.0.0.0/8}", f"networks: {{n: {members}, inner: anywhere}}").replace(
+    text = PROXIED.replace("networks: {n: 10.0.0.0/8}", f"networks: {{n: {members}, inner: anywhere, half: 128.0.0.0/1}}").replace(
         " 443, tls: true", " 443, tls: true, proxies_in_front: n"
     )
     (found,) = errors(text)
@@ -293,7 +308,7 @@ def test_without_a_proxy_its_parts_are_not_planned() -> None:
 # firewall
 
 RULED = """
-networks: {n: 10.0.0.0/8, world: [10.0.0.0/8, anywhere], wide: '::/0'}
+networks: {n: 10.0.0.0/8, world: [10.0.0.0/8, anywhere], wide: '::/0', low: 0.0.0.0/1, high: 128.0.0.0/1}
 services:
   api: {port: 80, protocol: http, hosts: app, ports: {admin: 81}}
   worker: {port: none, hosts: app}
@@ -314,7 +329,7 @@ def test_rules() -> None:
     assert firewall.ping == ("anywhere",) and firewall.egress == () and not firewall.same_namespace
 
 
-@pytest.mark.parametrize("network", ["anywhere", "world", "wide"])
+@pytest.mark.parametrize("network", ["anywhere", "world", "wide", "[low, high]"])
 def test_a_port_of_every_host_is_not_opened_to_everybody(network: str) -> None:
     assert errors(RULED.replace("from: n}", f"from: {network}}}")) == [
         "firewall.ingress[0].from: opens ports of every host to everybody: name its `hosts`, or a `service`"

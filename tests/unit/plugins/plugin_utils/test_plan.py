@@ -307,6 +307,8 @@ def test_exposure_says_who_the_address_and_the_policy_let_in() -> None:
     }
     ssh = plan(INFRASTRUCTURE, inventory({"bastion": ["bastion1"], "core": ["core1"]}))
     assert [item["exposure"] for item in ssh["hosts"]["core1"]["listeners"]] == ["bastion"]
+    halves = PROXIED.replace("from: anywhere", "from: halves").replace("ingress: traefik", "ingress: traefik\nnetworks: {halves: [0.0.0.0/1, 128.0.0.0/1]}")
+    assert {item["exposure"] for item in plan(halves, PROXIED_HOSTS)["hosts"]["edge1"]["listeners"]} == {"loopback", "internal", "public"}
 
 
 def test_an_unknown_list_of_users_is_an_error() -> None:

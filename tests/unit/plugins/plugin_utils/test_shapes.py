@@ -90,8 +90,15 @@ def test_accepted_services(keys: str) -> None:
         ("port: 80, description: ' '", "services.api.description: must be one line of text"),
         ("port: 80, from: [none]", "services.api.from[0]: none stands alone, without a list"),
         ("port: 80, from: []", "services.api.from: is empty: write none"),
-        ("port: 80, from: all", "services.api.from: must be a service, namespace or self; all is not possible here"),
-        ("port: 80, from: no", "services.api.from: must be a service, namespace or self (YAML reads this as a boolean: quote it)"),
+        (
+            "port: 80, from: all",
+            "services.api.from: must be a service, namespace or self (for a network use firewall.ingress with `service`); all is not possible here",
+        ),
+        (
+            "port: 80, from: no",
+            "services.api.from: must be a service, namespace or self (for a network use firewall.ingress with `service`)"
+            " (YAML reads this as a boolean: quote it)",
+        ),
         ("port: 80, hosts: 'core:edge:!a'", "services.api.hosts: must be the exact name of an inventory group or host, or all (no patterns)"),
         ("port: 80, hosts: [core, none]", "services.api.hosts[1]: none stands alone, without a list"),
         (
