@@ -10,7 +10,7 @@ orders of priority). So another firewall can always take away what ours allows, 
 found and reported, never changed. Rules of iptables-legacy are in a part of the kernel of their own, which no nft can
 show: they are read with iptables-legacy's own program.
 
-Drops that Docker, kube-proxy, libvirt and fail2ban make by their purpose are not reported.
+Drops that Docker, Kubernetes and its networks (CNI), Podman, libvirt and fail2ban make by their purpose are not reported.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ OTHER_HOOKS = ("ingress", "prerouting", "postrouting", "egress")
 FAMILIES = ("ip", "ip6", "inet", "netdev")
 
 # Chains and tables whose drops serve a purpose beside any firewall policy.
-NEIGHBOUR_CHAINS = ("DOCKER", "KUBE-", "LIBVIRT_", "f2b-")
-NEIGHBOUR_TABLES = ("docker-bridges", "f2b-table")
+NEIGHBOUR_CHAINS = ("DOCKER", "KUBE-", "CNI-", "FLANNEL-", "cali-", "CILIUM_", "NETAVARK", "LIBVIRT_", "f2b-")
+NEIGHBOUR_TABLES = ("docker-bridges", "kube-proxy", "netavark", "f2b-table")
 
 ADVICE = {
-    "ufw": "allow the same in ufw, or stop using it here: 'ufw disable'",
-    "firewalld": "open the same in firewalld, or stop using it here: 'systemctl disable --now firewalld'",
+    "ufw": "allow the same in ufw, or stop using it here: 'ufw disable', or adopt: [ufw]",
+    "firewalld": "open the same in firewalld, or stop using it here: 'systemctl disable --now firewalld', or adopt: [firewalld]",
     "iptables-nft": "look with 'iptables -S' and 'ip6tables -S'; remove these rules, or allow the same there",
     "iptables-legacy": "look with 'iptables-legacy -S' and 'ip6tables-legacy -S' (nft does not show them); remove these rules, or allow the same there",
     "nftables": "look with 'nft list table {table}'; remove that table where it comes from, or allow the same there",
@@ -45,6 +45,9 @@ ADVICE = {
 # In by one bridge and out by the same: who keeps containers apart that share it (Docker's enable_icc=false, and each swarm's
 # docker_gwbridge) takes nothing that a policy gives. Where this can't happen, at the hooks input and output, it drops nothing.
 _WITHIN_A_BRIDGE = re.compile(r'(?:-A \S+ -i|iifname) ("?)([^\s"*+!]+)\1 (?:-o|oifname) \1\2\1 ')
+
+# What fail2ban has banned by an ipset.
+_BANNED = re.compile(r"--match-set f2b-")
 
 IPTABLES_HOOKS = {"INPUT": "input", "FORWARD": "forward", "OUTPUT": "output", "PREROUTING": "prerouting", "POSTROUTING": "postrouting"}
 
@@ -105,12 +108,30 @@ def find_conflicts(chains: t.Sequence[Chain], own_table: str) -> list[Conflict]:
     return conflicts
 
 
+def summaries(conflicts: t.Sequence[Conflict]) -> list[str]:
+    """One line for each other firewall, however many chains it has: what its first one does, and what to do."""
+    first: dict[str, Conflict] = {}
+    more: dict[str, int] = {}
+    for conflict in conflicts:
+        first.setdefault(conflict["advice"], conflict)
+        more[conflict["advice"]] = more.get(conflict["advice"], -1) + 1
+    places = {0: "", 1: " (and one more chain does)"}
+    return [
+        "{kind}: {where} {what}".format(**conflict) + places.get(more[advice], f" (and {more[advice]} more chains do)") + f"; {advice}"
+        for advice, conflict in first.items()
+    ]
+
+
 def _hook_text(chain: Chain) -> str:
     return f"hook {chain.hook}, priority {chain.priority}" if chain.priority else f"hook {chain.hook}"
 
 
 def _neighbour(chain: Chain) -> bool:
     return chain.name.startswith(NEIGHBOUR_CHAINS)
+
+
+def _by_purpose(rule: Rule) -> bool:
+    return _WITHIN_A_BRIDGE.match(rule.text) is not None or _BANNED.search(rule.text) is not None
 
 
 def _reached(base: Chain, siblings: t.Mapping[str, Chain]) -> list[Chain]:
@@ -131,7 +152,7 @@ def _reached(base: Chain, siblings: t.Mapping[str, Chain]) -> list[Chain]:
 
 def _what(base: Chain, reached: t.Sequence[Chain], siblings: t.Mapping[str, Chain]) -> str:
     if base.policy == "drop":
-        # Docker sets this policy itself, and accepts what it publishes.
+        # Docker sets this policy itself, and accepts what it publishes; so do others that forward to containers.
         if base.hook == "forward" and any(_neighbour(chain) for chain in reached):
             return ""
         return "drops everything that it does not accept (policy drop)"
@@ -139,7 +160,7 @@ def _what(base: Chain, reached: t.Sequence[Chain], siblings: t.Mapping[str, Chai
         return "drops everything that it does not accept (a rule without condition)"
     if base.hook not in OUR_HOOKS:
         return ""
-    drops = [(chain, rule) for chain in reached if not _neighbour(chain) for rule in chain.rules if rule.drops and not _WITHIN_A_BRIDGE.match(rule.text)]
+    drops = [(chain, rule) for chain in reached if not _neighbour(chain) for rule in chain.rules if rule.drops and not _by_purpose(rule)]
     if not drops:
         return ""
     chain, rule = drops[0]
@@ -159,7 +180,8 @@ def _ends_in_drop(chain: Chain, siblings: t.Mapping[str, Chain], seen: set[str])
 
 
 def _kind(base: Chain, reached: t.Sequence[Chain]) -> str:
-    if any(chain.name.startswith(("ufw-", "ufw6-")) for chain in reached):
+    # Where ufw was disabled its chains stay until the next boot, empty.
+    if any(chain.name.startswith(("ufw-", "ufw6-")) and chain.rules for chain in reached):
         return "ufw"
     if base.table == "firewalld" or any(chain.name in ("INPUT_ZONES", "FORWARD_IN_ZONES") for chain in reached):
         return "firewalld"

@@ -18,7 +18,14 @@ from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import Conflict, UnreadableError, find_conflicts, legacy_chains, parse_nft
+from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import (
+    Conflict,
+    UnreadableError,
+    find_conflicts,
+    legacy_chains,
+    parse_nft,
+    summaries,
+)
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, Stored
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError
 from ansible_collections.alfred.portmap.plugins.module_utils._ruleset import OWNER_MARK
@@ -91,8 +98,8 @@ def observe(nft: Nft, state: FirewallState, table: str) -> Observed:
     return Observed(table, nft.list_table(table), state.read(), state.interrupted(), nft.version())
 
 
-def conflicts_of(module: AnsibleModule, nft: Nft, table: str) -> list[Conflict]:
-    """What else on this host may drop what the table allows; each is a warning too. Raises OSError.
+def conflicts_of(module: AnsibleModule, nft: Nft, table: str, leaving: t.Collection[str] = ()) -> list[Conflict]:
+    """What else on this host may drop what the table allows, but for the kinds that are about to go; each kind is a warning too. Raises OSError.
 
     What cannot be looked at is told as a conflict. It keeps nobody from applying a policy: our own table is listed by itself.
     """
@@ -109,8 +116,9 @@ def conflicts_of(module: AnsibleModule, nft: Nft, table: str) -> list[Conflict]:
             }
         )
     conflicts = find_conflicts(chains, table) + conflicts
-    for conflict in conflicts:
-        module.warn("another firewall may drop what the policy allows: {kind}: {where} {what}; {advice}".format(**conflict))
+    conflicts = [conflict for conflict in conflicts if conflict["kind"] not in leaving]
+    for line in summaries(conflicts):
+        module.warn(f"another firewall may drop what the policy allows: {line}")
     return conflicts
 
 

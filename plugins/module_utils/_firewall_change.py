@@ -6,7 +6,8 @@
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 
 The order is the point: candidate and undo are on the disk and checked, the timer runs, and only then is anything loaded. Until the
-confirmation, what boots and what nftables.service puts back is the ruleset of before.
+confirmation, what boots and what nftables.service puts back is the ruleset of before. Other firewalls that have to go are stopped after
+ours is loaded, and start before it goes: there is no moment without any.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import typing as t
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall import Observed
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import Confirmed, DecidedError, FirewallState, sha256
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError
+from ansible_collections.alfred.portmap.plugins.module_utils._other_firewalls import AdoptError, OtherFirewall
 from ansible_collections.alfred.portmap.plugins.module_utils._session import Session
 from ansible_collections.alfred.portmap.plugins.module_utils._transaction import Attempt, Transaction, TransactionError, new_token, utc_now
 
@@ -35,35 +37,45 @@ def put_in_force(
     observed: Observed,
     seconds: int,
     session: t.Optional[Session],
+    others: t.Sequence[OtherFirewall] = (),
 ) -> t.Optional[dict[str, t.Any]]:
-    """Load a ruleset. With 0 seconds it is confirmed at once; else gives {state: armed, token, seconds}, and it undoes itself.
+    """Load a ruleset, stop other firewalls. With 0 seconds it is confirmed at once; else gives {state: armed, token, seconds}, and it undoes itself.
 
-    On an error what was in force before is in force again, and NftError, TransactionError, StateError or OSError is raised.
+    On an error what was in force before is in force again, and NftError, TransactionError, StateError, AdoptError or OSError is raised.
     """
+    running = [other for other in others if other.running]
     token = new_token()
     before = rollback_text(table, observed)
     try:
         state.write_pending(token, text, before)
         if seconds:
             nft.check(state.rollback_file)
-            transaction.arm(token, seconds, state.pending_file(token), state.rejected_file, undo(nft, state, table, before), session)
+            ways, first = undo(nft, state, table, before), [other.undo for other in running]
+            transaction.arm(token, seconds, state.pending_file(token), state.rejected_file, ways, session, first)
         nft.load(state.pending_file(token))
     except (NftError, TransactionError, OSError):
         state.drop_pending()
         transaction.disarm()
         raise
+    stopped: list[OtherFirewall] = []
     try:
         listing = nft.list_table(table)
         if listing is None:
             raise NftError(f"the table inet {table} vanished right after it was loaded")
         state.describe_pending(token, Confirmed(table, text, policy, listing, nft.version(), utc_now()))
+        for other in running:
+            stopped.append(other)
+            other.stop()
         if not seconds:
             state.promote(token)
             return None
-    except (NftError, DecidedError, OSError):
+    except (NftError, DecidedError, AdoptError, OSError) as error:
+        problems = [problem for problem in (other.start() for other in stopped) if problem is not None]
         nft.load(state.rollback_file)
         state.drop_pending()
         transaction.disarm()
+        if problems:
+            raise AdoptError("; ".join([str(error), *problems])) from error
         raise
     return {"state": "armed", "token": token, "seconds": seconds}
 

@@ -45,12 +45,14 @@ _UNDO = """
 umask 077
 cd DIRECTORY || exit 1
 mv PENDING REJECTED 2>/dev/null || [ -e PENDING ] || exit 0
+also=
+FIRST
 result=failed
 for try in TRIES; do
 ATTEMPTS
 sleep 1
 done
-printf '{"token": "%s", "time": "%s", "result": "%s"}\\n' TOKEN "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$result" >rolled_back.json.new &&
+printf '{"token": "%s", "time": "%s", "result": "%s%s"}\\n' TOKEN "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$result" "$also" >rolled_back.json.new &&
     mv rolled_back.json.new rolled_back.json
 rm -f pending.json
 [ "$result" != failed ]
@@ -71,6 +73,7 @@ class Attempt:
 
     command: str
     result: str
+    otherwise: str = ""  # of what is done first: what to tell if it failed
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,12 @@ class Transaction:
 
     # what is done
 
-    def arm(self, token: str, seconds: int, file: str, rejected: str, undo: list[Attempt], session: t.Optional[Session]) -> None:
+    def arm(
+        self, token: str, seconds: int, file: str, rejected: str, undo: list[Attempt], session: t.Optional[Session], first: t.Sequence[Attempt] = ()
+    ) -> None:
         """Write down the transaction and start its timer; `file` is the pending file, `rejected` what the undo makes of it.
+
+        All of `first` is done before any way of `undo` is tried, whatever comes of it.
 
         Raises TransactionError, and OSError if the record can't be written; nothing is armed then.
         """
@@ -146,7 +153,7 @@ class Transaction:
             "session": list(session) if session else None,
         }
         write_text(self._record_file, json.dumps(record, sort_keys=True) + "\n")
-        script = undo_script(self._directory, os.path.basename(file), os.path.basename(rejected), token, undo)
+        script = undo_script(self._directory, os.path.basename(file), os.path.basename(rejected), token, undo, first)
         try:
             if os.path.isdir(self._running):
                 self._start_timer(seconds, script)
@@ -201,8 +208,10 @@ class Transaction:
             remove(path)
 
 
-def undo_script(directory: str, pending: str, rejected: str, token: str, undo: list[Attempt]) -> str:
-    """The shell script that undoes: the first attempt that succeeds ends it."""
+def undo_script(directory: str, pending: str, rejected: str, token: str, undo: list[Attempt], first: t.Sequence[Attempt] = ()) -> str:
+    """The shell script that undoes: all of `first`, then the attempts, of which the first that succeeds ends it."""
+    told = 'also="$also"'
+    beginning = [f"{{ {step.command}; }} && {told}{shlex.quote('; ' + step.result)} || {told}{shlex.quote('; ' + step.otherwise)}" for step in first]
     attempts = "\n".join(f"{attempt.command} && result={shlex.quote(attempt.result)} && break" for attempt in undo)
     values = {
         "DIRECTORY": shlex.quote(directory),
@@ -210,6 +219,7 @@ def undo_script(directory: str, pending: str, rejected: str, token: str, undo: l
         "REJECTED": shlex.quote(rejected),
         "TOKEN": shlex.quote(token),
         "TRIES": " ".join(str(number + 1) for number in range(TRIES)),
+        "FIRST": "\n".join(beginning),
         "ATTEMPTS": attempts,
     }
     script = re.sub(r"\b(" + "|".join(values) + r")\b", lambda found: values[found.group(1)], _UNDO)

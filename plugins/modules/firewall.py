@@ -19,7 +19,8 @@ description:
   - Refuses a policy that would not let in the address that the present SSH session came from.
   - Keeps on the host what it applied, so that a change by hand is seen (as drift, in check mode and diff mode too) and repaired.
   - Finds other firewalls that may drop what the policy allows (ufw, firewalld, iptables, iptables-legacy, other tables)
-    and reports them. In nftables a drop is final and an accept is not, so no ruleset could overrule them.
+    and reports them. In nftables a drop is final and an accept is not, so no ruleset could overrule them. They are left alone, except
+    that ufw and firewalld can be switched off together with a change (O(adopt)).
 extends_documentation_fragment:
   - alfred.portmap.attributes
 attributes:
@@ -184,6 +185,22 @@ options:
       - A table of this name that this module did not make is refused, and left alone.
     type: str
     default: portmap
+  adopt:
+    description:
+      - Other firewalls of this host that are to be off, since the policy takes their place.
+      - Switching one off is a part of the change. Until that is confirmed the other firewall is stopped only, and after it was confirmed
+        it is disabled, so that it stays off. If the change is undone, and after a reboot before that, its rules are in force again.
+      - There is no moment without a firewall. It is stopped after the table was loaded, and started before that goes.
+      - One that is off already, or is not installed, changes nothing.
+      - ufw is stopped by its own script, which sets the policies of iptables' INPUT, OUTPUT and FORWARD to ACCEPT and leaves empty chains
+        until the next boot. It is disabled by C(ufw disable), which keeps its rules in C(/etc/ufw).
+      - ufw with C(MANAGE_BUILTINS=yes) is refused, since stopping it would take away the rules of others.
+      - firewalld is a service of systemd. Services that systemd would stop together with it, such as fail2ban, go on running.
+      - O(state=absent) switches nothing on again. Use C(ufw enable), or C(systemctl enable --now firewalld).
+    type: list
+    elements: str
+    choices: [ufw, firewalld]
+    default: []
   log:
     description: What is logged of the packets that are dropped.
     type: dict
@@ -223,7 +240,7 @@ notes:
   - Needs root, and nft (package C(nftables)) on the host.
   - A host that uses a protocol without ports (VRRP, ESP, GRE, OSPF and the like, told by raw sockets and tunnels that are
     up) is refused before its first policy, because a policy cannot allow those.
-  - Drops that Docker, kube-proxy, libvirt and fail2ban make for their own purpose are not reported as conflicts.
+  - Drops that Docker, Kubernetes and its networks (CNI), Podman, libvirt and fail2ban make for their own purpose are not reported as conflicts.
 seealso:
   - module: alfred.portmap.firewall_info
   - module: alfred.portmap.listening_ports
@@ -255,6 +272,11 @@ EXAMPLES = r"""
     confirm_timeout: 60
     confirm_probes:
       - {port: 5432, from: core1}
+
+- name: The policy takes the place of ufw
+  alfred.portmap.firewall:
+    policy: "{{ firewall_policy }}"
+    adopt: [ufw]
 
 - name: Back to the policy before this one
   alfred.portmap.firewall:
@@ -292,7 +314,7 @@ drift:
       elements: str
       sample: ["+\t\ttcp dport 5432 accept"]
 conflicts:
-  description: What else on this host may drop packets that the policy allows. Each is a warning too.
+  description: What else on this host may drop packets that the policy allows. Each kind is a warning too.
   returned: success and O(state) is not V(absent)
   type: list
   elements: dict
@@ -313,7 +335,7 @@ conflicts:
     - kind: ufw
       where: table ip filter, chain INPUT (hook input, priority filter)
       what: drops everything that it does not accept (policy drop)
-      advice: "allow the same in ufw, or stop using it here: 'ufw disable'"
+      advice: "allow the same in ufw, or stop using it here: 'ufw disable', or adopt: [ufw]"
 rules:
   description: How many rules the policy has.
   returned: success and O(state) is not V(absent)
@@ -341,7 +363,7 @@ boot_file:
   sample: /var/lib/portmap/firewall/confirmed.nft
 transaction:
   description: How the change was made safe. Null if nothing was changed, in check mode, and with O(confirm_timeout=0).
-  returned: success and O(state) is not V(absent)
+  returned: success and O(state) is not V(absent), and where a confirmed change could not be completed
   type: dict
   contains:
     state:
@@ -372,6 +394,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state imp
 from ansible_collections.alfred.portmap.plugins.module_utils._guard import shuts_out
 from ansible_collections.alfred.portmap.plugins.module_utils._host_network import physical_container_interfaces, protocols_without_ports
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError, NftMissingError
+from ansible_collections.alfred.portmap.plugins.module_utils._other_firewalls import AdoptError, OtherFirewall, to_adopt
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Policy, PolicyError
 from ansible_collections.alfred.portmap.plugins.module_utils._ruleset import render
 from ansible_collections.alfred.portmap.plugins.module_utils._session import incoming_session
@@ -385,6 +408,14 @@ Result = dict[str, t.Any]
 
 class RefusedError(Exception):
     """The policy must not be put in force on this host; nothing was changed."""
+
+
+class UnsettledError(Exception):
+    """The policy is confirmed and in force, but not all that belongs to that could be done."""
+
+    def __init__(self, message: str, transaction: Result | None) -> None:
+        super().__init__(message)
+        self.transaction = transaction
 
 
 @dataclass(frozen=True)
@@ -441,6 +472,7 @@ def main() -> None:
             "policy": {"type": "dict", "options": policy},
             "table": {"type": "str", "default": "portmap"},
             "log": {"type": "dict", "options": log, "default": {}, "apply_defaults": True},
+            "adopt": {"type": "list", "elements": "str", "choices": ["ufw", "firewalld"], "default": []},
             "boot": {"type": "bool", "default": True},
             "state_dir": {"type": "path", "default": "/var/lib/portmap"},
         },
@@ -472,7 +504,9 @@ def main() -> None:
         module.fail_json(msg=str(error), nft_missing=True)
     except DecidedError as error:
         module.fail_json(msg=str(error), nft_missing=False, decided=True)
-    except (NftError, StateError, BootError, TransactionError, SameConnectionError, ForeignTableError, PolicyError, RefusedError) as error:
+    except UnsettledError as error:
+        module.fail_json(msg=str(error), nft_missing=False, transaction=error.transaction)
+    except (NftError, StateError, BootError, TransactionError, SameConnectionError, ForeignTableError, PolicyError, RefusedError, AdoptError) as error:
         module.fail_json(msg=str(error), nft_missing=False)
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}" if error.filename else str(error), nft_missing=False)
@@ -526,17 +560,25 @@ def change(host: Host, data: dict[str, t.Any], text: str, reasons: list[str]) ->
     refuse(host, policy)
     diff = table_diff(host.observed, text)
     session = incoming_session()
+    others = to_adopt(module, module.params["adopt"])
+    for other in others:
+        other.refuse()
+    reasons = reasons + [other.reason for other in others if other.reason is not None]
     if reasons:
         guard(module, shuts_out(policy, session))
         check(module, host.nft, text)
     boot_reasons, boot_diff, _files = boot_changes(host)
-    conflicts = conflicts_of(module, host.nft, host.table)
+    leaving = [other.name for other in others]
+    conflicts = conflicts_of(module, host.nft, host.table, leaving) if module.check_mode or not leaving else None
     transaction = None
     if not module.check_mode:
         if reasons:
-            transaction = put_in_force(host.nft, host.state, host.transaction, host.table, text, data, host.observed, module.params["confirm_timeout"], session)
+            seconds = module.params["confirm_timeout"]
+            transaction = put_in_force(host.nft, host.state, host.transaction, host.table, text, data, host.observed, seconds, session, others)
         if transaction is None:  # what boots is settled with what is confirmed
-            settle_boot(host)
+            settle(host, others, None)
+    if conflicts is None:  # what is left now that they are stopped
+        conflicts = conflicts_of(module, host.nft, host.table)
     result: Result = {
         "changed": bool(reasons or boot_reasons),
         "reasons": reasons + boot_reasons,
@@ -552,11 +594,25 @@ def change(host: Host, data: dict[str, t.Any], text: str, reasons: list[str]) ->
 def confirmed(host: Host) -> tuple[Result, Diff]:
     """Confirm a change: what this answers is laid over what the change itself answered."""
     seconds = confirm(host.state, host.transaction, host.module.params["confirm_token"], host.observed, incoming_session())
+    transaction = {"state": "confirmed", "seconds": seconds}
+    settle(host, None, transaction)
+    return {"changed": True, "transaction": transaction}, []
+
+
+def settle(host: Host, others: list[OtherFirewall] | None, transaction: Result | None) -> None:
+    """The policy is confirmed: make what boots agree with that, our unit and the other firewalls (None: look for those). Raises UnsettledError."""
+    problems = []
     try:
         settle_boot(host)
     except BootError as error:
-        raise BootError(f"the policy is confirmed and in force, but is not loaded at boot: {error}") from None
-    return {"changed": True, "transaction": {"state": "confirmed", "seconds": seconds}}, []
+        problems.append(f"it is not loaded at boot: {error}")
+    try:
+        for other in others if others is not None else to_adopt(host.module, host.module.params["adopt"]):
+            other.disable()
+    except AdoptError as error:
+        problems.append(f"another firewall may be back after a reboot: {error}")
+    if problems:
+        raise UnsettledError("the policy is confirmed and in force, but {}".format("; ".join(problems)), transaction)
 
 
 def guard(module: AnsibleModule, problem: str | None) -> None:

@@ -6,7 +6,8 @@
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 
 Who uses it is a module that answers `transaction: {state: armed, token, seconds}` to a change, takes `confirm_token` to confirm it, and
-fails with `decided: true` if there is nothing left to confirm. Where nothing had to change there is one module call and no reconnect.
+fails with `decided: true` if there is nothing left to confirm, or with `transaction: {state: confirmed}` if it is confirmed and something
+else failed then. Where nothing had to change there is one module call and no reconnect.
 """
 
 from __future__ import annotations
@@ -71,6 +72,9 @@ class TransactionAction(ActionBase):
             answer = self._execute_module(module_name=self.module, module_args={**self._task.args, "confirm_token": token}, task_vars=variables)
         except AnsibleError as error:  # no way in: a connection or a file transfer that failed
             return str(error.message)
+        if answer.get("failed") and answer.get("transaction"):  # confirmed, but something that belongs to it could not be done
+            result.update(failed=True, msg=answer["msg"], transaction=answer["transaction"])
+            return None
         if answer.get("failed"):
             result["decided"] = bool(answer.get("decided"))
             return str(answer.get("msg") or "the host gave no reason")

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import Conflict, UnreadableError, find_conflicts, parse_legacy, parse_nft
+from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import (
+    Conflict,
+    UnreadableError,
+    find_conflicts,
+    parse_legacy,
+    parse_nft,
+    summaries,
+)
 
 
 def conflicts(text: str, own: str = "portmap") -> list[Conflict]:
@@ -189,12 +196,51 @@ def test_the_same_by_iptables_legacy(rule: str, found: int) -> None:
     assert len(find_conflicts(parse_legacy(text, "ip"), "portmap")) == found
 
 
+@pytest.mark.parametrize("chain", ["CNI-FORWARD", "FLANNEL-FWD", "cali-FORWARD", "CILIUM_FORWARD", "NETAVARK_FORWARD", "KUBE-FORWARD"])
+def test_who_forwards_to_containers_may_drop_all_other_forwarding(chain: str) -> None:
+    """As with Docker: the drop is theirs by purpose, where their chain is in use. At the hook input it would be somebody's firewall."""
+    text = f"*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:{chain} - [0:0]\n-A FORWARD -j {chain}\n-A {chain} -s 10.1.0.0/16 -j DROP\nCOMMIT\n"
+    assert find_conflicts(parse_legacy(text, "ip"), "portmap") == []
+    assert len(find_conflicts(parse_legacy(text.replace("-j " + chain, "-j ACCEPT"), "ip"), "portmap")) == 1
+    assert len(find_conflicts(parse_legacy(text.replace("FORWARD DROP", "FORWARD ACCEPT").replace("INPUT ACCEPT", "INPUT DROP"), "ip"), "portmap")) == 1
+
+
+@pytest.mark.parametrize("name", ["ip kube-proxy", "ip6 kube-proxy", "inet netavark"])
+def test_tables_of_who_forwards_to_containers(name: str) -> None:
+    assert conflicts(table("ip daddr 10.96.0.9 reject", name=name)) == []
+
+
+def test_fail2ban_by_iptables_and_by_ipset() -> None:
+    """Its own chain, jumped to from INPUT, or rules in INPUT itself that ask an ipset of its own."""
+    chain = "*filter\n:INPUT ACCEPT [0:0]\n:f2b-sshd - [0:0]\n-A INPUT -p tcp -m multiport --dports 22 -j f2b-sshd\n"
+    chain += "-A f2b-sshd -s 192.0.2.1/32 -j REJECT --reject-with icmp-port-unreachable\nCOMMIT\n"
+    ipset = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m multiport --dports 22 -m set --match-set f2b-sshd src -j REJECT\nCOMMIT\n"
+    assert find_conflicts(parse_legacy(chain, "ip") + parse_legacy(ipset, "ip"), "portmap") == []
+    assert len(find_conflicts(parse_legacy(ipset.replace("f2b-", ""), "ip"), "portmap")) == 1
+
+
+def test_one_line_for_each_firewall() -> None:
+    """ufw drops in five chains: that is one thing to do something about."""
+    five = conflicts("".join(table("drop", name=f"{family} firewalld") for family in ("inet", "ip", "ip6")) + table("drop") + table("reject", name="ip other"))
+    assert len(five) == 5
+    what = "chain c (hook input, priority filter) drops everything that it does not accept (a rule without condition)"
+    assert summaries(five) == [
+        f"firewalld: table inet firewalld, {what} (and 2 more chains do); {five[0]['advice']}",
+        f"nftables: table inet other, {what}; {five[3]['advice']}",
+        f"nftables: table ip other, {what}; {five[4]['advice']}",
+    ]
+    assert summaries([five[0], five[0]]) == [f"firewalld: table inet firewalld, {what} (and one more chain does); {five[0]['advice']}"]
+    assert summaries([]) == []
+
+
 def test_kinds() -> None:
     base = "\tchain INPUT {\n\t\ttype filter hook input priority filter; policy drop;\n%s\t}\n"
     iptables = "# Warning: table ip filter is managed by iptables-nft, do not touch!\ntable ip filter {\n" + base % "" + "}\n"
-    ufw = "table ip filter {\n\tchain ufw-before-input {\n\t}\n" + base % "\t\tcounter jump ufw-before-input\n" + "}\n"
+    empty = "table ip filter {\n\tchain ufw-before-input {\n\t}\n" + base % "\t\tcounter jump ufw-before-input\n" + "}\n"
+    ufw = empty.replace("ufw-before-input {\n", "ufw-before-input {\n\t\ttcp dport 22 accept\n")
     assert [found["kind"] for found in conflicts(iptables)] == ["iptables-nft"]
     assert [found["kind"] for found in conflicts(ufw)] == ["ufw"]
+    assert [found["kind"] for found in conflicts(empty)] == ["iptables-nft"], "what ufw leaves behind when it is disabled"
     assert [found["kind"] for found in conflicts(table("reject with icmpx admin-prohibited", name="inet firewalld"))] == ["firewalld"]
 
 
