@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import tarfile
+import time
 import typing as t
 
 import lab
@@ -62,7 +63,7 @@ def test_the_process_may_bind_low_ports_and_nothing_else() -> None:
 def test_secrets_are_for_traefik_alone() -> None:
     found = lab.run("edge1", "find", "/etc/traefik", "-type", "f", "-printf", "%p %u:%g %m\n").stdout.split("\n")
     files = {path: (owner, mode) for path, owner, mode in (line.split() for line in found if line)}
-    assert {pathlib.PurePath(path).suffix for path in files} == {".yml", ".pem", ".key"}
+    assert {pathlib.PurePath(path).suffix for path in files} == {".yml", ".list", ".pem", ".key"}
     for path, (owner, mode) in files.items():
         assert owner == "root:traefik" or path.endswith(".pem"), (path, owner)
         assert mode == "640" or (path.endswith(".pem") and mode in ("600", "640", "644")), (path, mode)
@@ -92,11 +93,79 @@ def test_the_static_part_restarts_once(play: Play) -> None:
     assert main_pid() == after
 
 
-def test_a_restart_that_an_interrupted_run_owed_is_made_up_for(play: Play) -> None:
+UNIT, BINARY = "/etc/systemd/system/traefik.service", "/usr/local/bin/traefik"
+# Each leaves all files as they should be, and a Traefik that was started with others: what a run leaves that was interrupted
+# between a file and the restart for it.
+OWED = {
+    "static": "cd /etc/traefik && cp -p traefik.yml /root/kept && echo '# x' >>traefik.yml && systemctl restart traefik && cp -p /root/kept traefik.yml",
+    "binary": f"cp -p {BINARY} /root/new && echo >>/root/new && mv {BINARY} /root/kept && mv /root/new {BINARY} && systemctl restart traefik"
+    f" && mv /root/kept {BINARY}",
+    "unit": f"cp -p {UNIT} /root/kept && echo '# x' >>{UNIT} && systemctl daemon-reload && systemctl restart traefik && cp -p /root/kept {UNIT}",
+    # The old unit is loaded and starts Traefik once more (it crashed, say) while the new file lies there; then something reloads systemd.
+    "unit, started again by the old one": f"cp -p {UNIT} /root/kept && sed -Ei 's/[0-9a-f]{{64}}/{'0' * 64}/' {UNIT} && systemctl daemon-reload"
+    f" && cp -p /root/kept {UNIT} && systemctl restart traefik && systemctl daemon-reload",
+}
+
+
+@pytest.mark.parametrize("owed", OWED)
+def test_a_restart_that_an_interrupted_run_owed_is_made_up_for(play: Play, owed: str) -> None:
+    lab.run("edge1", "sh", "-c", OWED[owed])
     before = main_pid()
-    lab.run("edge1", "sh", "-c", "echo '# what another run left' >> /run/traefik/started.yml")
+    checked = play("--check")
+    assert main_pid() == before
+    assert changed(play()) == changed(checked) == 1
+    after = main_pid()
+    assert after != before
+    assert lab.run("edge1", "systemctl", "show", "--property", "NeedDaemonReload", "--value", "traefik").stdout.strip() == "no"
+    assert changed(play()) == 0
+    assert main_pid() == after
+
+
+def pair() -> list[str]:
+    """The certificate and the key that Traefik serves on edge1."""
+    return lab.run("edge1", "cat", "/etc/traefik/certificates.list").stdout.split("\0")[:2]
+
+
+def fingerprint(command: str) -> str:
+    """Of the certificate that a command prints on edge1."""
+    return lab.run("edge1", "sh", "-c", f"{command} 2>/dev/null </dev/null | openssl x509 -noout -fingerprint -sha256").stdout
+
+
+def test_a_certificate_that_was_replaced_is_served_without_a_restart(play: Play) -> None:
+    served = "openssl s_client -connect 127.0.0.1:443 -servername api.alfred.example.com"
+    pem, key = pair()
+    old, before = fingerprint(f"cat {pem}"), main_pid()
+    assert fingerprint(served) == old
+    making = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=replaced"
+    names = f'-addext "subjectAltName=$(openssl x509 -in {pem} -noout -ext subjectAltName | sed -n 2p | tr -d " ")"'
+    # Written into the files that are there: owner, group and mode stay.
+    lab.run("edge1", "sh", "-c", f"cd /root && {making} {names} -keyout k -out c 2>/dev/null && cat k >{key} && cat c >{pem}")
+    new = fingerprint(f"cat {pem}")
+    assert new != old and fingerprint(served) == old, "Traefik reads it by itself"
+    assert changed(play("--check")) == 1 and fingerprint(served) == old
     assert changed(play()) == 1
-    assert main_pid() != before
+    deadline = time.monotonic() + 10
+    while fingerprint(served) != new:
+        assert time.monotonic() < deadline, "the new certificate is not served"
+        time.sleep(0.2)
+    assert changed(play()) == 0
+    assert main_pid() == before
+
+
+def test_a_key_that_traefik_cannot_read_is_refused_and_changes_nothing(play: Play) -> None:
+    before = lab.run("edge1", "sh", "-c", "sha256sum /etc/traefik/conf.d/portmap.yml").stdout
+    for mode, path in zip(("644", "600"), pair(), strict=True):
+        lab.run("edge1", "install", "-o", "root", "-g", "root", "-m", mode, path, f"/etc/traefik/tls/other{pathlib.PurePath(path).suffix}")
+    try:
+        other = {"cert_file": "/etc/traefik/tls/other.pem", "key_file": "/etc/traefik/tls/other.key"}
+        options = json.dumps({"traefik_tls": "files", "traefik_certificates": [other]})
+        command = ["ansible-playbook", "playbooks/traefik.yml", "-i", "inventories/lab", "--limit", "edge1", "-e", options]
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "read /etc/traefik/tls/other.key: is it there" in " ".join(done.stdout.split())
+        assert lab.run("edge1", "sh", "-c", "sha256sum /etc/traefik/conf.d/portmap.yml").stdout == before
+    finally:
+        lab.run("edge1", "sh", "-c", "rm /etc/traefik/tls/other.*")
 
 
 def archive(folder: pathlib.Path) -> tuple[pathlib.Path, str]:
