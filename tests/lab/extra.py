@@ -70,7 +70,7 @@ class ExtraHost:
 
 @contextlib.contextmanager
 def extra_host(name: str, number: int, *docker_options: str) -> t.Iterator[ExtraHost]:
-    """A host at 203.0.113.NUMBER and 2001:db8:1::NUMBER (20 to 59 are free), booted, with the lab's operator key let in."""
+    """A host at 203.0.113.NUMBER and 2001:db8:1::NUMBER (20 to 47 are free; test_containers.py routes 48 to 55), booted, with the lab's operator key let in."""
     host = ExtraHost(name, f"203.0.113.{number}", f"2001:db8:1::{number}")
     container = f"portmap-{name}"
     image = subprocess.run([str(BUILD)], check=True, capture_output=True, text=True).stdout.strip()
