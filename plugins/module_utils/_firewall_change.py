@@ -46,16 +46,19 @@ def put_in_force(
     running = [other for other in others if other.running]
     token = new_token()
     before = rollback_text(table, observed)
+    armed = False
     try:
         state.write_pending(token, text, before)
         if seconds:
             nft.check(state.rollback_file)
             ways, first = undo(nft, state, table, before), [other.undo for other in running]
             transaction.arm(token, seconds, state.pending_file(token), state.rejected_file, ways, session, first)
+            armed = True
         nft.load(state.pending_file(token))
     except (NftError, TransactionError, OSError):
         state.drop_pending()
-        transaction.disarm()
+        if armed:
+            transaction.disarm()
         raise
     stopped: list[OtherFirewall] = []
     try:
@@ -73,7 +76,8 @@ def put_in_force(
         problems = [problem for problem in (other.start() for other in stopped) if problem is not None]
         nft.load(state.rollback_file)
         state.drop_pending()
-        transaction.disarm()
+        if armed:
+            transaction.disarm()
         if problems:
             raise AdoptError("; ".join([str(error), *problems])) from error
         raise

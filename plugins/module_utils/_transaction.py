@@ -9,11 +9,12 @@ The change has one *pending file*, and whoever renames it decides: the confirmat
 makes it the rejected one. A rename happens once (rename(2)), so that there is no moment in which both could win, and none
 in which neither did: no lock, no order of events, no crash in between matters.
 
-The undo is a shell script that stands in the timer's own unit (systemd-run(1)), or in a process of its own session where no systemd
-runs: it needs neither Python nor a file of ours to start. It waits on the monotonic clock, so that setting the clock changes nothing. In
-DIRECTORY (of whoever changes something)::
+The undo is a shell script, run by a timer of systemd-run(1), or by a process in a session of its own where no systemd runs: it needs no
+Python. It is a file, since systemd (252) writes the commands of such units down and reads them back wrongly at the next daemon-reload. It
+waits on the monotonic clock, so that setting the clock changes nothing. In DIRECTORY (of whoever changes something)::
 
     pending.json      the transaction under way: token, since when, until when, over which session it came
+    undo-TOKEN.sh     its undo
     rolled_back.json  the last one that was undone: when, and how
 """
 
@@ -40,8 +41,8 @@ SHORTEST, LONGEST = 5, 600  # seconds
 GRACE = 10  # seconds that an undo may take after its time has come
 TRIES = 5  # of an undo, a second apart
 
-# Arguments: directory, pending file, rejected file, token, seconds. systemd replaces ${…} and $$ in what it starts, so neither is used.
-_UNDO = """
+_UNDO = """\
+# Undoes a change of alfred.portmap that nobody confirmed.
 umask 077
 cd DIRECTORY || exit 1
 mv PENDING REJECTED 2>/dev/null || [ -e PENDING ] || exit 0
@@ -54,7 +55,7 @@ sleep 1
 done
 printf '{"token": "%s", "time": "%s", "result": "%s%s"}\\n' TOKEN "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$result" "$also" >rolled_back.json.new &&
     mv rolled_back.json.new rolled_back.json
-rm -f pending.json
+rm -f pending.json undo-*.sh
 [ "$result" != failed ]
 """
 
@@ -96,6 +97,7 @@ class Transaction:
         self._running = running
         self._record_file = os.path.join(directory, "pending.json")
         self._rolled_back_file = os.path.join(directory, "rolled_back.json")
+        self._script_file = os.path.join(directory, "undo.sh")
         self.unit = f"portmap-undo-{name}"
 
     # what there is
@@ -152,15 +154,16 @@ class Transaction:
             "deadline": _now() + seconds,
             "session": list(session) if session else None,
         }
-        write_text(self._record_file, json.dumps(record, sort_keys=True) + "\n")
-        script = undo_script(self._directory, os.path.basename(file), os.path.basename(rejected), token, undo, first)
+        script = os.path.join(self._directory, f"undo-{token}.sh")  # of this very transaction: no old timer may run a new undo
         try:
+            write_text(self._record_file, json.dumps(record, sort_keys=True) + "\n")
+            write_text(script, undo_script(self._directory, os.path.basename(file), os.path.basename(rejected), token, undo, first))
             if os.path.isdir(self._running):
                 self._start_timer(seconds, script)
             else:
                 self._start_process(seconds, script)
-        except TransactionError:
-            remove(self._record_file)
+        except (TransactionError, OSError):
+            self._forget_pending()  # and no timer is stopped: if there is one of its name it is not ours
             raise
 
     def _start_timer(self, seconds: int, script: str) -> None:
@@ -173,7 +176,6 @@ class Transaction:
             f"--on-active={seconds}s",
             "--timer-property=AccuracySec=100ms",  # by default a timer may be a minute late
             "/bin/sh",
-            "-c",
             script,
         ]
         rc, out, err = self._module.run_command(command, environ_update=ENVIRONMENT)
@@ -182,7 +184,7 @@ class Transaction:
 
     def _start_process(self, seconds: int, script: str) -> None:
         """Without systemd: a process that no session, terminal or pipe of ours holds."""
-        launch = f"{shlex.quote(self._program('setsid'))} /bin/sh -c {shlex.quote(f'sleep {seconds}' + script)} </dev/null >/dev/null 2>&1 &"
+        launch = f"{shlex.quote(self._program('setsid'))} /bin/sh -c {shlex.quote(f'sleep {seconds}; exec /bin/sh {script}')} </dev/null >/dev/null 2>&1 &"
         rc, out, err = self._module.run_command(["/bin/sh", "-c", launch], environ_update=ENVIRONMENT)
         if rc != 0:
             raise TransactionError(f"the process that would undo the change could not be started, so nothing was changed: {(err or out).strip()}")
@@ -195,16 +197,24 @@ class Transaction:
 
     def disarm(self) -> None:
         """The transaction is decided: forget it and its timer. A timer that can't be stopped finds nothing to do."""
-        remove(self._record_file)
+        self._forget_pending()
         sync_directory(self._directory)
         if os.path.isdir(self._running):
             path = self._module.get_bin_path("systemctl")
             if path is not None:
                 self._module.run_command([path, "--quiet", "stop", f"{self.unit}.timer"], environ_update=ENVIRONMENT)
 
+    def _forget_pending(self) -> None:
+        remove(self._record_file)
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._directory):
+                if re.fullmatch(r"undo-[0-9a-f]+\.sh(\.new)?", name):
+                    remove(os.path.join(self._directory, name))
+
     def forget(self) -> None:
         """Remove all that is kept of transactions."""
-        for path in (self._record_file, self._rolled_back_file, self._rolled_back_file + ".new"):
+        self._forget_pending()
+        for path in (self._rolled_back_file, self._rolled_back_file + ".new"):
             remove(path)
 
 
@@ -222,10 +232,7 @@ def undo_script(directory: str, pending: str, rejected: str, token: str, undo: l
         "FIRST": "\n".join(beginning),
         "ATTEMPTS": attempts,
     }
-    script = re.sub(r"\b(" + "|".join(values) + r")\b", lambda found: values[found.group(1)], _UNDO)
-    if "${" in script or "$$" in script:
-        raise TransactionError("the undo holds ${ or $$, which systemd would replace; nothing was changed")
-    return script
+    return re.sub(r"\b(" + "|".join(values) + r")\b", lambda found: values[found.group(1)], _UNDO)
 
 
 def new_token() -> str:

@@ -126,7 +126,7 @@ class TransactionAction(ActionBase):
             return f"there is no host {vantage} in the inventory"
         question = {"name": "confirm_probes", "target": _numeric(address), "port": port, "timeout": PROBE_PATIENCE}
         arguments = {"questions": [question], "retries": 0, "fail_on_findings": False}
-        answer = _Delegate.of(self, hostvars[vantage]).ask(arguments)
+        answer = _Delegate.of(self, hostvars[vantage], arguments).run()
         if answer.get("failed"):
             return str(answer.get("msg"))
         findings = answer["findings"]
@@ -134,11 +134,11 @@ class TransactionAction(ActionBase):
 
 
 class _Delegate(ActionBase):
-    """Runs one module on another host of the inventory, over a connection of its own."""
+    """Runs the module probe on another host of the inventory, over a connection of its own."""
 
     @classmethod
-    def of(cls, action: TransactionAction, variables: t.Mapping[str, t.Any]) -> _Delegate:
-        """Someone who runs modules on the host of these variables, as the user that they name, without becoming another."""
+    def of(cls, action: TransactionAction, variables: t.Mapping[str, t.Any], arguments: Result) -> _Delegate:
+        """Someone who runs the module probe on the host of these variables, as the user that they name, without becoming another."""
         kind = str(variables.get("ansible_connection", C.config.get_config_value("DEFAULT_TRANSPORT")))
         context = copy.copy(action._play_context)
         context.remote_addr = str(variables.get("ansible_host", variables["inventory_hostname"]))
@@ -149,6 +149,7 @@ class _Delegate(ActionBase):
         connection.set_become_plugin(None)
         task = action._task.copy()
         task.delegate_to = None
+        task.args = arguments
         delegate = cls(task, connection, context, action._loader, action._templar, action._shared_loader_obj)
         names = ("inventory_hostname", "ansible_facts", "ansible_python_interpreter")
         delegate._variables = {name: variables[name] for name in names if name in variables}
@@ -156,10 +157,10 @@ class _Delegate(ActionBase):
 
     _variables: Result
 
-    def ask(self, arguments: Result) -> Result:
-        """What the module probe answers there."""
+    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
+        """What the module answers there."""
         try:
-            answer: Result = self._execute_module(module_name="alfred.portmap.probe", module_args=arguments, task_vars=self._variables)
+            answer: Result = self._execute_module(module_name="alfred.portmap.probe", module_args=self._task.args, task_vars=self._variables)
             return answer
         finally:
             self._connection.close()

@@ -23,6 +23,9 @@ import pytest
 
 MODULES = "ansible_collections.alfred.portmap.plugins.modules."
 
+# This machine's systemd would run a timer in this machine's own network namespace. `ip netns exec` mounts for its command alone.
+WITHOUT_SYSTEMD = ["/bin/sh", "-c", '[ ! -d /run/systemd ] || mount -t tmpfs none /run/systemd; exec "$@"', "sh"]
+
 POLICY: dict[str, t.Any] = {
     "networks": {
         "anywhere": ["0.0.0.0/0", "::/0"],
@@ -99,7 +102,7 @@ class Host:
         """All tables, with their handles: a table that was loaded again shows."""
         return self.run("nft", "-s", "-a", "list", "ruleset")
 
-    def module(self, name: str, check: bool = False, path: str | None = None, **options: t.Any) -> dict[str, t.Any]:
+    def module(self, name: str, check: bool = False, path: str | None = None, session: str = "", **options: t.Any) -> dict[str, t.Any]:
         """Run a module as Ansible does, and give its answer."""
         internal = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_tmpdir": None, "_ansible_remote_tmp": str(self.directory)}
         arguments = self.directory / f"{uuid.uuid4().hex}.json"
@@ -108,8 +111,9 @@ class Host:
             "PATH": path if path is not None else os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
             "LANG": "de_DE.UTF-8",
+            "SSH_CONNECTION": session,
         }
-        command = [shutil.which("ip") or "ip", "netns", "exec", self.namespace, sys.executable, "-m", MODULES + name, str(arguments)]
+        command = [shutil.which("ip") or "ip", "netns", "exec", self.namespace, *WITHOUT_SYSTEMD, sys.executable, "-m", MODULES + name, str(arguments)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         arguments.unlink()
         assert done.stdout.strip(), done.stderr
