@@ -26,6 +26,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import
     parse_nft,
     summaries,
 )
+from ansible_collections.alfred.portmap.plugins.module_utils._container_bridges import direct_routes, unlisted_bridges
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, Stored
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError
 from ansible_collections.alfred.portmap.plugins.module_utils._ruleset import OWNER_MARK
@@ -98,9 +99,10 @@ def observe(nft: Nft, state: FirewallState, table: str) -> Observed:
     return Observed(table, nft.list_table(table), state.read(), state.interrupted(), nft.version())
 
 
-def conflicts_of(module: AnsibleModule, nft: Nft, table: str, leaving: t.Collection[str] = ()) -> list[Conflict]:
+def conflicts_of(module: AnsibleModule, nft: Nft, table: str, containers: t.Collection[str] | None, leaving: t.Collection[str] = ()) -> list[Conflict]:
     """What else on this host may drop what the table allows, but for the kinds that are about to go; each kind is a warning too. Raises OSError.
 
+    So is a bridge that ports are published to, if the policy does not have it among its `containers` (None: there is no policy).
     What cannot be looked at is told as a conflict. It keeps nobody from applying a policy: our own table is listed by itself.
     """
     chains, conflicts = legacy_chains(module)
@@ -119,7 +121,10 @@ def conflicts_of(module: AnsibleModule, nft: Nft, table: str, leaving: t.Collect
     conflicts = [conflict for conflict in conflicts if conflict["kind"] not in leaving]
     for line in summaries(conflicts):
         module.warn(f"another firewall may drop what the policy allows: {line}")
-    return conflicts
+    unlisted = unlisted_bridges(chains, direct_routes(), containers) if containers is not None else []
+    for line in summaries(unlisted):
+        module.warn(f"what the policy does not allow is open to everybody: {line}")
+    return conflicts + unlisted
 
 
 def guard_ownership(observed: Observed) -> None:

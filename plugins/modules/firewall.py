@@ -314,19 +314,22 @@ drift:
       elements: str
       sample: ["+\t\ttcp dport 5432 accept"]
 conflicts:
-  description: What else on this host may drop packets that the policy allows. Each kind is a warning too.
+  description:
+    - What else on this host may drop packets that the policy allows. Each kind is a warning too.
+    - Also each bridge that Docker or Podman publish ports to and that is not in O(policy.container_interfaces), since
+      what is published there is open to everybody.
   returned: success and O(state) is not V(absent)
   type: list
   elements: dict
   contains:
     kind:
-      description: One of V(ufw), V(firewalld), V(iptables-nft), V(iptables-legacy), V(nftables).
+      description: One of V(ufw), V(firewalld), V(iptables-nft), V(iptables-legacy), V(nftables), V(containers).
       type: str
     where:
-      description: Its table, chain and hook.
+      description: Its table, chain and hook, or the bridge.
       type: str
     what:
-      description: What it drops.
+      description: What it drops, or that it publishes ports past the policy.
       type: str
     advice:
       description: What to do.
@@ -569,7 +572,7 @@ def change(host: Host, data: dict[str, t.Any], text: str, reasons: list[str]) ->
         check(module, host.nft, text)
     boot_reasons, boot_diff, _files = boot_changes(host)
     leaving = [other.name for other in others]
-    conflicts = conflicts_of(module, host.nft, host.table, leaving) if module.check_mode or not leaving else None
+    conflicts = conflicts_of(module, host.nft, host.table, policy.container_interfaces, leaving) if module.check_mode or not leaving else None
     transaction = None
     if not module.check_mode:
         if reasons:
@@ -578,7 +581,7 @@ def change(host: Host, data: dict[str, t.Any], text: str, reasons: list[str]) ->
         if transaction is None:  # what boots is settled with what is confirmed
             settle(host, others, None)
     if conflicts is None:  # what is left now that they are stopped
-        conflicts = conflicts_of(module, host.nft, host.table)
+        conflicts = conflicts_of(module, host.nft, host.table, policy.container_interfaces)
     result: Result = {
         "changed": bool(reasons or boot_reasons),
         "reasons": reasons + boot_reasons,

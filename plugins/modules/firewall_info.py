@@ -159,7 +159,9 @@ listing:
   type: str
   sample: "table inet portmap ..."
 conflicts:
-  description: What else on this host may drop packets that the policy allows. Each is a warning too. See M(alfred.portmap.firewall).
+  description:
+    - What else on this host may drop packets that the policy allows, and bridges that publish ports past it. Each is a warning too.
+    - See M(alfred.portmap.firewall).
   returned: success
   type: list
   elements: dict
@@ -231,7 +233,9 @@ def main() -> None:
         else:
             observed = observe(nft, state, table)
             nft_version = observed.nft_version
-            conflicts = conflicts_of(module, nft, table)
+            applied = observed.stored.confirmed
+            containers = applied.policy.get("container_interfaces", []) if applied is not None else None
+            conflicts = conflicts_of(module, nft, table, containers)
         enabled, active = boot_unit.status()
         transaction = Transaction(module, "firewall", state.directory)
         pending, undone = transaction.pending(), transaction.rolled_back()
