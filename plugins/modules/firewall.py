@@ -25,11 +25,13 @@ extends_documentation_fragment:
   - alfred.portmap.attributes
 attributes:
   action:
+    description: Has an action plugin that does part of the work on the controller.
     support: partial
     details:
       - The action plugin confirms a change over a new connection. Without it, as where the module is run by other means, a change
         is undone when O(confirm_timeout) is over.
   async:
+    description: Can be run in the background, with C(async).
     support: none
   check_mode:
     support: full
@@ -195,7 +197,9 @@ options:
       - ufw is stopped by its own script, which sets the policies of iptables' INPUT, OUTPUT and FORWARD to ACCEPT and leaves empty chains
         until the next boot. It is disabled by C(ufw disable), which keeps its rules in C(/etc/ufw).
       - ufw with C(MANAGE_BUILTINS=yes) is refused, since stopping it would take away the rules of others.
-      - firewalld is a service of systemd. Services that systemd would stop together with it, such as fail2ban, go on running.
+      - firewalld is killed, and its tables are deleted, since with its own end it would take away all rules of iptables, Docker's too.
+        Its direct rules stay until the next boot. Services that systemd would stop together with it, such as fail2ban, go on running.
+      - firewalld with C(FirewallBackend=iptables) is refused, since its rules could not be told from those of others.
       - O(state=absent) switches nothing on again. Use C(ufw enable), or C(systemctl enable --now firewalld).
     type: list
     elements: str

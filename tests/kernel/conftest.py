@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import subprocess
 import typing as t
+import uuid
 
 import pytest
+from hosts import Host
 from netlab import Lab, wired
 
 
@@ -23,3 +27,14 @@ def lab() -> t.Iterator[Lab]:
     """The host and its neighbours, with no ruleset loaded."""
     with wired() as made:
         yield made
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path) -> t.Iterator[Host]:
+    """A host with nothing on it but loopback."""
+    namespace = f"portmap-{uuid.uuid4().hex[:8]}"
+    subprocess.run(["ip", "netns", "add", namespace], check=True)
+    try:
+        yield Host(namespace, tmp_path)
+    finally:
+        subprocess.run(["ip", "netns", "del", namespace], check=True)

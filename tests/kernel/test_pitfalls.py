@@ -45,9 +45,9 @@ import typing as t
 
 import pytest
 import talk
+from hosts import Host
 from netlab import BOX1_4, BOX1_6, BOX2_4, BOX2_6, DOCKER4, DOCKER6, GUEST4, GUEST6, HOST4, HOST6, PUBLISHED4, PUBLISHED6, Lab, Namespace, wired
 from talk import ACK, FIN, PSH, RST, SYN, counted, datagram, fates, icmp, inside, made, session, tcp, through, translated, udp
-from test_firewall_module import Host
 
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Packet, Policy, decide
 from ansible_collections.alfred.portmap.plugins.module_utils._ruleset import render

@@ -11,8 +11,7 @@ import time
 import typing as t
 
 import pytest
-from test_firewall_module import POLICY, Host
-from test_firewall_module import host as host
+from hosts import POLICY, Host
 
 SECONDS = 5
 CHANGED = {**copy.deepcopy(POLICY), "ping": []}

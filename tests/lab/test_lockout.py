@@ -26,13 +26,14 @@ from extra import STATE, ExtraHost, extra_host
 WINDOW = 6  # seconds
 PLACE = "/var/lib/portmap/firewall"
 UNIT = "portmap-undo-firewall"
+ALL = ["anywhere"]
 OPERATORS = ["203.0.113.1", "2001:db8:1::1"]
 
 GOOD: dict[str, t.Any] = {
     "networks": {"anywhere": ["0.0.0.0/0", "::/0"], "operators": OPERATORS, "strangers": ["203.0.113.99"], "nobody": []},
     "ingress": [{"name": "ssh", "ports": ["22"], "networks": ["operators"]}],
     "egress": [{"name": "https", "ports": ["443"], "networks": ["anywhere"]}],
-    "ping": ["anywhere"],
+    "ping": ALL,
 }
 # Another policy that lets us in as well; what keeps it from being confirmed is the tests' business.
 OTHER: dict[str, t.Any] = {**GOOD, "ping": ["operators"]}
@@ -67,10 +68,10 @@ class Controller:
         return done.returncode, " ".join((done.stdout + done.stderr).split())
 
     @contextlib.contextmanager
-    def held(self, host: ExtraHost, policy: dict[str, t.Any] = OTHER, **options: t.Any) -> t.Iterator[subprocess.Popen[str]]:
+    def held(self, host: ExtraHost, **options: t.Any) -> t.Iterator[subprocess.Popen[str]]:
         """A run whose change has been loaded, and that can't confirm it: a probe that never connects keeps it in its window."""
         options = {"confirm_probes": [{"port": 9}], **options}
-        command = self.command(policy, **options)
+        command = self.command(OTHER, **options)
         run = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         try:
             wait_until(lambda: loaded(host), 20, "the change is never loaded")
@@ -113,14 +114,14 @@ def in_force(host: ExtraHost) -> bool:
     return listing.returncode != 0 if not record else listing.stdout == record["listing"]
 
 
-def assert_safe(host: ExtraHost, policy: dict[str, t.Any] | None = GOOD, seconds: float = WINDOW + 5) -> None:
-    """Within so many seconds the host can be reached, is on the policy that was confirmed last, and that is this one."""
+def assert_safe(host: ExtraHost, ping: list[str] | None = ALL, seconds: float = WINDOW + 5) -> None:
+    """Within so many seconds the host can be reached, is on the policy that was confirmed last, and that is the one with this ping."""
     wait_until(lambda: in_force(host), seconds, f"not on what was confirmed:\n{host.run('nft', 'list', 'ruleset').stdout}")
     assert reachable(host), "on the policy confirmed last, and locked out"
-    if policy is None:
+    if ping is None:
         assert confirmed(host) == {}
     else:
-        assert confirmed(host)["policy"]["ping"] == policy["ping"]
+        assert confirmed(host)["policy"]["ping"] == ping
         assert confirmed(host)["policy"]["ingress"][0]["networks"] == ["operators"]
     assert host.run("systemctl", "is-active", f"{UNIT}.timer", check=False).stdout.strip() != "active", "a timer is left"
 
@@ -274,7 +275,6 @@ def test_new_connections_are_blocked_and_the_old_one_lives_on(host: ExtraHost, c
     assert "Connection timed out" in output
     assert f"the ruleset that was undone is {PLACE}/rejected.nft" in output
     assert_safe(host)
-
 
 
 def test_a_probe_that_fails_is_told_and_the_change_undone(host: ExtraHost, controller: Controller) -> None:
@@ -481,7 +481,7 @@ def test_a_good_change_is_confirmed_over_a_new_connection(
     assert status == 0, output
     assert "state: confirmed" in output
     assert int(host.run("sh", "-c", "journalctl --unit ssh --no-pager | grep -c 'Accepted publickey'").stdout) > int(accepted)
-    assert_safe(host, OTHER, seconds=0)
+    assert_safe(host, OTHER["ping"], seconds=0)
     status, output = controller.apply(OTHER)
     assert (status, "changed=0" in output) == (0, True)
 
@@ -490,9 +490,9 @@ def test_back_to_the_policy_before_and_forth(host: ExtraHost, controller: Contro
     assert controller.apply(OTHER)[0] == 0
     status, output = controller.apply(None, "--diff", state="previous")
     assert status == 0, output
-    assert_safe(host, GOOD, seconds=0)
+    assert_safe(host, GOOD["ping"], seconds=0)
     assert controller.apply(None, state="previous")[0] == 0
-    assert_safe(host, OTHER, seconds=0)
+    assert_safe(host, OTHER["ping"], seconds=0)
 
 
 def test_probes_from_another_host(host: ExtraHost, controller: Controller, tmp_path: pathlib.Path) -> None:
@@ -504,11 +504,11 @@ def test_probes_from_another_host(host: ExtraHost, controller: Controller, tmp_p
     policy["networks"]["operators"] = [*OPERATORS, "203.0.113.60"]
     status, output = both.apply(policy, "--limit", host.name, confirm_probes=[{"port": 22, "from": "jump"}])
     assert status == 0, output
-    assert_safe(host, OTHER, seconds=0)
+    assert_safe(host, OTHER["ping"], seconds=0)
     status, output = both.apply(GOOD, "--limit", host.name, confirm_probes=[{"port": 22, "from": "jump"}])
     assert status != 0
     assert "port 22 from jump: filtered" in output
-    assert_safe(host, OTHER, seconds=5)
+    assert_safe(host, OTHER["ping"], seconds=5)
 
 
 def test_a_fleet_in_series_stops_at_the_first_bad_host(tmp_path: pathlib.Path) -> None:
@@ -518,7 +518,7 @@ def test_a_fleet_in_series_stops_at_the_first_bad_host(tmp_path: pathlib.Path) -
         status, output = fleet.apply(GOOD, play={"serial": 1, "pre_tasks": [cut_second]})
         second.run("nft", "delete", "table", "inet", "cut")
         assert status != 0
-        assert_safe(first, GOOD, seconds=0)
+        assert_safe(first, GOOD["ping"], seconds=0)
         assert_safe(second, None, seconds=WINDOW)
         assert third.run("nft", "list", "tables").stdout.count("portmap") == 0
         assert "lock4 : ok=1" in output and "lock5" not in output.split("PLAY RECAP")[1]

@@ -12,7 +12,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state imp
 from ansible_collections.alfred.portmap.plugins.module_utils._ruleset import OWNER_MARK
 
 LISTING = "table inet portmap {\n\tset s {\n\t\ttype ipv4_addr\n\t\telements = { 192.0.2.1, 192.0.2.2 }\n\t}\n}\n"
-CONFIRMED = Confirmed("portmap", "the ruleset\n", LISTING, "1.0.6", "2026-11-24T12:00:00Z")
+CONFIRMED = Confirmed("portmap", "the ruleset\n", {}, LISTING, "1.0.6", "2026-11-24T12:00:00Z")
 
 
 def seen(
@@ -78,7 +78,7 @@ def test_a_foreign_table(problem: str | None) -> None:
 
 
 def test_two_names() -> None:
-    other = Confirmed("alfred", "", "", "1.0.6", "")
+    other = Confirmed("alfred", "", {}, "", "1.0.6", "")
     with pytest.raises(ForeignTableError, match="is the table inet alfred, not inet portmap; remove it first"):
         guard_ownership(seen(listing=None, confirmed=other))
 
