@@ -9,6 +9,9 @@ Two files. Our own unit boots. A drop-in for nftables.service puts our table bac
 everything, which distributions' units do on start, reload and stop alike. (PartOf= in our unit would see its restart
 only, not a reload nor its first start; and an oneshot unit that does not stay active would be started again by any
 `systemctl start` that pulls in sysinit.target.)
+
+Where that service's commands are Debian's, the drop-in also has them load our ruleset in the very transaction that flushes, so
+that there is no moment without it. Where that fails, as by a mistake in either file, they do what they did before.
 """
 
 from __future__ import annotations
@@ -60,10 +63,23 @@ _DROP_IN_TEXT = """\
 # Written by Ansible (alfred.portmap.firewall). Changes made here are undone by its next run.
 # nftables.service flushes every table when it starts, reloads and stops: ours comes back each time.
 [Service]
-ExecStartPost=-{nft} -f {file}
+{replaced}ExecStartPost=-{nft} -f {file}
 ExecReload=-{nft} -f {file}
 ExecStopPost=-{nft} -f {file}
 """
+
+# What nftables.service does in Debian and Ubuntu.
+_DEBIAN = {
+    "ExecStart": "/usr/sbin/nft -f /etc/nftables.conf",
+    "ExecReload": "/usr/sbin/nft -f /etc/nftables.conf",
+    "ExecStop": "/usr/sbin/nft flush ruleset",
+}
+# The same and our ruleset, as one transaction. The second semicolon ends a file's last line that has no end.
+_DEBIAN_AND_OURS = {
+    "ExecStart": 'include "/etc/nftables.conf";; include "{file}"',
+    "ExecReload": 'include "/etc/nftables.conf";; include "{file}"',
+    "ExecStop": 'flush ruleset; include "{file}"',
+}
 
 
 class BootError(Exception):
@@ -87,7 +103,7 @@ class BootUnit:
 
     def files(self, table: str, nft: str, ruleset: str) -> dict[str, str]:
         """The files as they must be, by path."""
-        values = {"table": table, "nft": nft, "file": ruleset}
+        values = {"table": table, "nft": nft, "file": ruleset, "replaced": replaced_commands(self._nftables_service(), ruleset)}
         return {self._unit_file: _UNIT_TEXT.format(**values), self._drop_in_file: _DROP_IN_TEXT.format(**values)}
 
     def current_files(self) -> dict[str, str]:
@@ -100,6 +116,15 @@ class BootUnit:
             return False, False
         values = dict(line.partition("=")[::2] for line in self._systemctl(["show", "--property", "UnitFileState,ActiveState", UNIT]).splitlines())
         return values.get("UnitFileState") == "enabled", values.get("ActiveState") == "active"
+
+    def _nftables_service(self) -> list[str]:
+        """The texts that make up nftables.service, but for our own drop-in."""
+        if not self.systemd_runs:
+            return []
+        paths: list[str] = []
+        for line in self._systemctl(["show", "--property", "FragmentPath,DropInPaths", "nftables.service"]).splitlines():
+            paths.extend(line.partition("=")[2].split())
+        return [_content(path) for path in paths if path != self._drop_in_file]
 
     def _systemctl(self, arguments: list[str]) -> str:
         path = self._module.get_bin_path("systemctl")
@@ -141,6 +166,15 @@ class BootUnit:
             os.rmdir(self._drop_in_directory)
         if self.systemd_runs:
             self._systemctl(["daemon-reload"])
+
+
+def replaced_commands(units: t.Iterable[str], ruleset: str) -> str:
+    """The lines of the drop-in that replace nftables.service's own commands; none unless these are exactly the known ones."""
+    pairs = [line.partition("=")[::2] for unit in units for line in unit.splitlines()]
+    if sorted((key.strip(), value.strip()) for key, value in pairs if key.strip().startswith("Exec")) != sorted(_DEBIAN.items()):
+        return ""
+    both = {key: text.format(file=ruleset) for key, text in _DEBIAN_AND_OURS.items()}
+    return "".join(f"{key}=\n{key}=/bin/sh -c '/usr/sbin/nft \"$$0\" || exec {command}' '{both[key]}'\n" for key, command in _DEBIAN.items())
 
 
 def _content(path: str) -> str:

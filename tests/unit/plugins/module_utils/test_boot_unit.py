@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import pathlib
 
+import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import BootUnit
+from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import BootUnit, replaced_commands
 
 
 def unit(directory: pathlib.Path) -> BootUnit:
@@ -51,3 +52,41 @@ def test_left_over_files_are_removed_without_systemd_too(tmp_path: pathlib.Path)
     assert sorted(boot.current_files().values()) == ["x", "y"]
     boot.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+DEBIAN = """[Service]
+Type=oneshot
+ExecStart=/usr/sbin/nft -f /etc/nftables.conf
+ExecReload=/usr/sbin/nft -f /etc/nftables.conf
+ExecStop=/usr/sbin/nft flush ruleset
+"""
+
+
+def test_debians_service_flushes_and_loads_ours_at_once() -> None:
+    assert replaced_commands(["[Unit]\nAfter=other.service\n", DEBIAN], "/state/confirmed.nft").splitlines() == [
+        "ExecStart=",
+        """ExecStart=/bin/sh -c '/usr/sbin/nft "$$0" || exec /usr/sbin/nft -f /etc/nftables.conf' """
+        """'include "/etc/nftables.conf";; include "/state/confirmed.nft"'""",
+        "ExecReload=",
+        """ExecReload=/bin/sh -c '/usr/sbin/nft "$$0" || exec /usr/sbin/nft -f /etc/nftables.conf' """
+        """'include "/etc/nftables.conf";; include "/state/confirmed.nft"'""",
+        "ExecStop=",
+        """ExecStop=/bin/sh -c '/usr/sbin/nft "$$0" || exec /usr/sbin/nft flush ruleset' 'flush ruleset; include "/state/confirmed.nft"'""",
+    ]
+
+
+@pytest.mark.parametrize(
+    "units",
+    [
+        [],
+        [""],
+        [DEBIAN.replace("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")],
+        [DEBIAN.replace("ExecStop=/usr/sbin/nft flush ruleset\n", "")],
+        [DEBIAN + "ExecStartPre=/bin/true\n"],
+        [DEBIAN, "[Service]\nExecStart=\n"],
+        [DEBIAN, "[Service]\nExecStartPost = /usr/local/bin/more\n"],
+        [DEBIAN, DEBIAN],
+    ],
+)
+def test_a_service_that_is_not_exactly_debians_keeps_its_commands(units: list[str]) -> None:
+    assert replaced_commands(units, "/state/confirmed.nft") == ""
