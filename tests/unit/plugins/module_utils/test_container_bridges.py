@@ -25,28 +25,28 @@ ROUTES = [
 
 # Docker 20.10, with docker-proxy. Without it, its rules that translate name no bridge.
 DOCKER = """table ip nat {
-	chain DOCKER {
-		iifname "cust0" counter return
-		iifname "docker0" counter return
-		iifname != "cust0" tcp dport 8080 counter dnat to 172.30.0.2:80
-		iifname != "docker0" tcp dport 8081 counter dnat to 172.17.0.2:80
-	}
+    chain DOCKER {
+        iifname "cust0" counter return
+        iifname "docker0" counter return
+        iifname != "cust0" tcp dport 8080 counter dnat to 172.30.0.2:80
+        iifname != "docker0" tcp dport 8081 counter dnat to 172.17.0.2:80
+    }
 }
 table ip filter {
-	chain DOCKER {
-		iifname != "cust0" oifname "cust0" ip daddr 172.30.0.2 tcp dport 80 counter accept
-		iifname != "docker0" oifname "docker0" ip daddr 172.17.0.2 tcp dport 80 counter accept
-	}
-	chain DOCKER-ISOLATION-STAGE-2 {
-		oifname "idle0" counter drop
-		counter return
-	}
-	chain FORWARD {
-		type filter hook forward priority filter; policy drop;
-		oifname "idle0" ct state related,established counter accept
-		oifname "idle0" counter jump DOCKER
-		oifname "cust0" counter jump DOCKER
-	}
+    chain DOCKER {
+        iifname != "cust0" oifname "cust0" ip daddr 172.30.0.2 tcp dport 80 counter accept
+        iifname != "docker0" oifname "docker0" ip daddr 172.17.0.2 tcp dport 80 counter accept
+    }
+    chain DOCKER-ISOLATION-STAGE-2 {
+        oifname "idle0" counter drop
+        counter return
+    }
+    chain FORWARD {
+        type filter hook forward priority filter; policy drop;
+        oifname "idle0" ct state related,established counter accept
+        oifname "idle0" counter jump DOCKER
+        oifname "cust0" counter jump DOCKER
+    }
 }
 """
 
