@@ -433,7 +433,12 @@ def test_boot_needs_systemd(host: Host) -> None:
         ([["ip6tables-legacy", "-P", "FORWARD", "DROP"]], ["iptables-legacy"]),
         ([["iptables-nft", "-A", "INPUT", "-j", "ACCEPT"], ["iptables-legacy", "-A", "INPUT", "-j", "ACCEPT"]], []),
         (
-            [["iptables-nft", "-N", "ufw-before-input"], ["iptables-nft", "-A", "INPUT", "-j", "ufw-before-input"], ["iptables-nft", "-P", "INPUT", "DROP"]],
+            [
+                ["iptables-nft", "-N", "ufw-before-input"],
+                ["iptables-nft", "-A", "ufw-before-input", "-i", "lo", "-j", "ACCEPT"],
+                ["iptables-nft", "-A", "INPUT", "-j", "ufw-before-input"],
+                ["iptables-nft", "-P", "INPUT", "DROP"],
+            ],
             ["ufw"],
         ),
         (
