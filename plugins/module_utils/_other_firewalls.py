@@ -5,7 +5,7 @@
 
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 
-It is done in two steps, each by the other firewall's own programs. While a change waits for its confirmation the other one is stopped
+It is done in two steps. While a change waits for its confirmation the other one is stopped
 only, so that a reboot brings it back; what undoes the change starts it again. With the confirmation it is disabled for good.
 """
 
@@ -18,7 +18,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
+from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT, Nft, NftError
 from ansible_collections.alfred.portmap.plugins.module_utils._transaction import Attempt
 
 SYSTEMD_RUNS = "/run/systemd/system"
@@ -88,6 +88,15 @@ class OtherFirewall:
     def _path(self, path: str) -> str:
         return os.path.join(self._root, path.lstrip("/"))
 
+    def _setting(self, path: str, name: str) -> str:
+        """The last value of a shell variable in a file, in lower case."""
+        try:
+            with open(self._path(path), encoding="utf-8", errors="replace") as file:
+                values = re.findall(rf"^\s*{name}=[\"']?(\w*)", file.read(), flags=re.MULTILINE)
+        except FileNotFoundError:
+            return ""
+        return str(values[-1]).lower() if values else ""
+
 
 class Ufw(OtherFirewall):
     """ufw has no process: its script loads rules into iptables, where /etc/ufw/ufw.conf says ENABLED=yes."""
@@ -102,15 +111,6 @@ class Ufw(OtherFirewall):
         self._script = found[0]
         rc, _out, _err = self._module.run_command([self._script, "status"], environ_update=ENVIRONMENT)
         return rc != 3, self._setting("/etc/ufw/ufw.conf", "ENABLED") == "yes"  # 3: "Firewall is not running"
-
-    def _setting(self, path: str, name: str) -> str:
-        """The last value of a shell variable in a file, in lower case."""
-        try:
-            with open(self._path(path), encoding="utf-8", errors="replace") as file:
-                values = re.findall(rf"^\s*{name}=[\"']?(\w*)", file.read(), flags=re.MULTILINE)
-        except FileNotFoundError:
-            return ""
-        return str(values[-1]).lower() if values else ""
 
     def refuse(self) -> None:
         if self.running and not self.enabled:
@@ -141,10 +141,11 @@ class Ufw(OtherFirewall):
 
 
 class Firewalld(OtherFirewall):
-    """firewalld is a service of systemd."""
+    """firewalld is a service of systemd, which keeps its rules in tables of its own."""
 
     name = "firewalld"
     UNIT = "firewalld.service"
+    TABLES = ("firewalld", "firewalld_policy_drop")
 
     def _look(self) -> tuple[bool, bool]:
         systemctl = self._module.get_bin_path("systemctl")
@@ -159,13 +160,39 @@ class Firewalld(OtherFirewall):
         values = dict(line.partition("=")[::2] for line in out.splitlines())
         return values.get("ActiveState") not in ("inactive", "failed"), values.get("UnitFileState", "").startswith("enabled")
 
+    def refuse(self) -> None:
+        if self.running and self._setting("/etc/firewalld/firewalld.conf", "FirewallBackend") == "iptables":
+            raise AdoptError(
+                "adopt: firewalld has its rules in iptables (FirewallBackend=iptables), where they can't be told from those of others; "
+                "set it to nftables first. Nothing was changed"
+            )
+
     def stop(self) -> None:
-        # Debian's fail2ban.service is PartOf= this one: it would be stopped too, and not be started again with it.
+        """By force: when firewalld ends, and when it starts, it takes away all rules of iptables, Docker's and everybody's."""
+        self._run([self._systemctl, "kill", "--signal=SIGKILL", self.UNIT], "could not be killed")
+        # Else a unit with Restart= would come back. And Debian's fail2ban.service is PartOf= this one: it must not be stopped, too.
         self._run([self._systemctl, "stop", "--job-mode=ignore-dependencies", self.UNIT], "could not be stopped")
+        self._module.run_command([self._systemctl, "reset-failed", self.UNIT], environ_update=ENVIRONMENT)
+        try:
+            nft = Nft(self._module)
+            for family, name in sorted(nft.tables()):
+                if name in self.TABLES:
+                    self._run([nft.path, "delete", "table", family, name], f"left the table {family} {name}, which could not be deleted")
+        except NftError as error:
+            raise AdoptError(f"adopt: firewalld was stopped, but its tables could not be deleted: {error}") from None
+        if self._look()[0]:
+            raise AdoptError("adopt: firewalld does not stop")
 
     @property
     def start_command(self) -> str:
-        return f"timeout {START_TAKES} {shlex.quote(self._systemctl)} start {self.UNIT}"
+        # systemd takes it for started before its rules are there.
+        wait = shlex.quote("until firewall-cmd --state >/dev/null 2>&1; do sleep 0.1; done")
+        return (
+            'four="$(iptables-save 2>/dev/null)"; six="$(ip6tables-save 2>/dev/null)"; '
+            f"timeout {START_TAKES} {shlex.quote(self._systemctl)} start {self.UNIT} && timeout {START_TAKES} sh -c {wait}; "
+            """[ -z "$four" ] || printf '%s\\n' "$four" | iptables-restore; [ -z "$six" ] || printf '%s\\n' "$six" | ip6tables-restore; """
+            f"timeout {START_TAKES} firewall-cmd --state >/dev/null"
+        )
 
     def disable(self) -> None:
         self._run([self._systemctl, "disable", self.UNIT], "could not be disabled")
