@@ -37,6 +37,7 @@ class TransactionAction(ActionBase):
     TRANSFERS_FILES = False
 
     module = ""
+    _probes: list[Result]
 
     def aftermath(self, task_vars: Result) -> tuple[bool, str]:
         """(was the change undone, what the host says of its state), asked over a new connection. May raise AnsibleError."""
@@ -46,6 +47,9 @@ class TransactionAction(ActionBase):
         """Apply, and confirm what has to be confirmed."""
         result: Result = super().run(tmp, task_vars)
         variables = task_vars or {}
+        self._probes = self._task.args.get("confirm_probes") or []
+        if not isinstance(self._probes, list) or not all(isinstance(probe, dict) for probe in self._probes):
+            return {**result, "failed": True, "msg": f"confirm_probes: {self._probes!r} must be a list of mappings; nothing was changed"}
         result.update(self._execute_module(module_name=self.module, module_args=dict(self._task.args), task_vars=variables))
         transaction = result.get("transaction")
         if result.get("failed") or not transaction or transaction["state"] != "armed":
@@ -111,8 +115,9 @@ class TransactionAction(ActionBase):
 
     def _probes_fail(self, variables: Result) -> str | None:
         """The first of confirm_probes that does not connect, for people; None if all do, or there are none."""
-        for probe in self._templar.template(self._task.args.get("confirm_probes") or []):
-            address = str(probe.get("address") or self._connection.get_option("host") or self._play_context.remote_addr)
+        for probe in self._probes:
+            own = self._connection.get_option("host") if self._connection.has_option("host") else None
+            address = str(probe.get("address") or own or self._play_context.remote_addr)
             port, vantage = int(probe["port"]), str(probe.get("from") or "")
             problem = self._ask_from(vantage, address, port, variables) if vantage else _ask_from_here(address, port)
             if problem is not None:

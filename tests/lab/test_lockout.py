@@ -284,6 +284,14 @@ def test_a_probe_that_fails_is_told_and_the_change_undone(host: ExtraHost, contr
     assert_safe(host, seconds=5)
 
 
+@pytest.mark.parametrize(("probes", "told"), [("port=22", "must be a list of mappings"), ([{"port": 0}], "confirm_probes[0].port: 0 must be from 1")])
+def test_probes_that_make_no_sense(host: ExtraHost, controller: Controller, probes: t.Any, told: str) -> None:
+    status, output = controller.apply(OTHER, confirm_probes=probes)
+    assert status != 0
+    assert told in output
+    assert_safe(host, seconds=0)
+
+
 def test_the_controller_is_killed_in_the_window(host: ExtraHost, controller: Controller) -> None:
     with controller.held(host) as run:
         os.killpg(run.pid, signal.SIGKILL)
@@ -486,12 +494,14 @@ def test_a_good_change_is_confirmed_over_a_new_connection(
 
 
 def test_back_to_the_policy_before_and_forth(host: ExtraHost, controller: Controller) -> None:
+    """By the playbook, which needs no port map."""
     assert controller.apply(OTHER)[0] == 0
-    status, output = controller.apply(None, "--diff", state="previous")
-    assert status == 0, output
-    assert_safe(host, GOOD["ping"], seconds=0)
-    assert controller.apply(None, state="previous")[0] == 0
-    assert_safe(host, OTHER["ping"], seconds=0)
+    for policy in (GOOD, OTHER):
+        command = ["ansible-playbook", "playbooks/rollback.yml", "-i", str(controller.inventory), "--diff"]
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "the policy before" in done.stdout and "changed=1" in done.stdout
+        assert_safe(host, policy["ping"], seconds=0)
 
 
 def test_probes_from_another_host(host: ExtraHost, controller: Controller, tmp_path: pathlib.Path) -> None:
