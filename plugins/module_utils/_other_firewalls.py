@@ -5,8 +5,8 @@
 
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 
-It is done in two steps. While a change waits for its confirmation the other one is stopped
-only, so that a reboot brings it back; what undoes the change starts it again. With the confirmation it is disabled for good.
+It is done in two steps. While a change waits for its confirmation the other one is stopped only, so that a reboot brings it back;
+what undoes the change starts it again. With the confirmation it is disabled for good.
 """
 
 from __future__ import annotations
