@@ -45,12 +45,10 @@ def put_in_force(
     """
     running = [other for other in others if other.running]
     token = new_token()
-    before = rollback_text(table, observed)
     armed = False
     try:
-        state.write_pending(token, text, before)
+        before = prepare(nft, state, token, text, table, observed, seconds > 0)
         if seconds:
-            nft.check(state.rollback_file)
             ways, first = undo(nft, state, table, before), [other.undo for other in running]
             transaction.arm(token, seconds, state.pending_file(token), state.rejected_file, ways, session, first)
             armed = True
@@ -84,10 +82,26 @@ def put_in_force(
     return {"state": "armed", "token": token, "seconds": seconds}
 
 
-def rollback_text(table: str, observed: Observed) -> str:
-    """What brings back the state of before: the ruleset that was confirmed, never one that nft listed; or no table."""
-    confirmed = observed.stored.confirmed
-    return confirmed.text if confirmed is not None else f"table inet {table}\ndelete table inet {table}\n"
+def prepare(nft: Nft, state: FirewallState, token: str, text: str, table: str, observed: Observed, undone: bool) -> str:
+    """Write the candidate and what its undo loads, which is checked; gives the latter.
+
+    That is the file that boots, never what nft lists; where none is there, no table. A file that is there, but that its record does not vouch
+    for (a damaged one) is still better than none, if it loads. Raises NftError if the ruleset that was confirmed can't be loaded any more, and the
+    change is to be `undone` if nobody confirms it.
+    """
+    removal = f"table inet {table}\ndelete table inet {table}\n"
+    before = observed.stored.text or removal
+    state.write_pending(token, text, before)
+    try:
+        nft.check(state.rollback_file)
+    except NftError as error:
+        if observed.stored.confirmed is not None and undone:
+            raise NftError(
+                f"what was confirmed before can't be loaded any more, so nothing could undo the change (confirm_timeout=0 does without): {error}"
+            ) from None
+        before = removal
+        state.write_pending(token, text, before)
+    return before
 
 
 def undo(nft: Nft, state: FirewallState, table: str, before: str) -> list[Attempt]:

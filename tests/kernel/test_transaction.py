@@ -80,6 +80,19 @@ def test_not_confirmed_it_is_undone(host: Host) -> None:
     assert host.files() == {}, "something is left"
 
 
+@pytest.mark.parametrize(("name", "kept"), [("confirmed.json", True), ("confirmed.nft", False)])
+def test_a_damaged_file_of_before_is_used_if_it_loads(host: Host, name: str, kept: bool) -> None:
+    """Its record does not vouch for it any more, but it is what boots."""
+    host.firewall()
+    before = listing(host)
+    (host.state_dir / "firewall" / name).write_text("damaged {")
+    arm(host)
+    wait_until_undone(host)
+    assert (listing(host) == before) if kept else (host.run("nft", "list", "tables") == "")
+    assert host.firewall()["changed"] is True
+    assert host.info()["in_force"] is True
+
+
 def test_a_first_one_that_is_not_confirmed_leaves_no_table(host: Host) -> None:
     arm(host)
     wait_until_undone(host)
