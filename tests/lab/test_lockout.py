@@ -113,16 +113,20 @@ def in_force(host: ExtraHost) -> bool:
     return listing.returncode != 0 if not record else listing.stdout == record["listing"]
 
 
+def armed(host: ExtraHost) -> bool:
+    """Does a timer wait to undo something?"""
+    return host.run("systemctl", "is-active", f"{UNIT}.timer", check=False).stdout.strip() == "active"
+
+
 def assert_safe(host: ExtraHost, ping: t.Sequence[str] | None = ("anywhere",), seconds: float = WINDOW + 5) -> None:
     """Within so many seconds the host can be reached, is on the policy that was confirmed last, and that is the one with this ping."""
-    wait_until(lambda: in_force(host), seconds, f"not on what was confirmed:\n{host.run('nft', 'list', 'ruleset').stdout}")
+    wait_until(lambda: in_force(host) and not armed(host), seconds, f"not on what was confirmed, or a timer is left:\n{host.run('nft', 'list', 'ruleset').stdout}")
     assert reachable(host), "on the policy confirmed last, and locked out"
     if ping is None:
         assert confirmed(host) == {}
     else:
         assert confirmed(host)["policy"]["ping"] == list(ping)
         assert confirmed(host)["policy"]["ingress"][0]["networks"] == ["operators"]
-    assert host.run("systemctl", "is-active", f"{UNIT}.timer", check=False).stdout.strip() != "active", "a timer is left"
 
 
 @pytest.fixture(scope="module")
@@ -246,30 +250,38 @@ def test_a_full_disk(host: ExtraHost, controller: Controller) -> None:
 # undone by the host itself
 
 
+@contextlib.contextmanager
+def open_session(host: ExtraHost) -> t.Iterator[t.Callable[[bytes], bool]]:
+    """An SSH session that goes on through all that comes; gives a function that tells whether a word comes back by it."""
+    command = ["ssh", "-F", "none", *host.vars()["ansible_ssh_common_args"].split(), f"ansible@{host.v4}", "cat"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as session:
+        assert session.stdin and session.stdout
+        said, heard = session.stdin, session.stdout
+
+        def lives(word: bytes) -> bool:
+            said.write(word + b"\n")
+            said.flush()
+            return heard.readline() == word + b"\n"
+
+        try:
+            yield lives
+        finally:
+            session.kill()
+
+
 def test_new_connections_are_blocked_and_the_old_one_lives_on(host: ExtraHost, controller: Controller) -> None:
     """The old connection of before would have told that all is well."""
-    old = subprocess.Popen(
-        ["ssh", "-F", "none", *host.vars()["ansible_ssh_common_args"].split(), f"ansible@{host.v4}", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert old.stdin and old.stdout
-    try:
-        old.stdin.write(b"before\n")
-        old.stdin.flush()
-        assert old.stdout.readline() == b"before\n"
-        command = controller.command(OTHER, play={"pre_tasks": [CUT_OFF]})
+    command = controller.command(OTHER, play={"pre_tasks": [CUT_OFF]})
+    with open_session(host) as lives:
+        assert lives(b"before")
         with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
             wait_until(lambda: loaded(host), 20, "the change is never loaded")
             wait_until(lambda: not loaded(host), WINDOW + 5, "it is never undone")
             assert not reachable(host), "the new connections are not blocked: this test would show nothing"
-            old.stdin.write(b"after\n")
-            old.stdin.flush()
-            assert old.stdout.readline() == b"after\n"
+            assert lives(b"after")
             host.run("nft", "delete", "table", "inet", "cut")
             output = " ".join(run.communicate()[0].split())
             assert run.returncode != 0
-    finally:
-        old.kill()
-        old.communicate()
     assert "was not confirmed within 6 seconds, so the host undid it by itself" in output
     assert "Connection timed out" in output
     assert f"the ruleset that was undone is {PLACE}/rejected.nft" in output
@@ -450,20 +462,11 @@ def test_a_first_install_that_is_not_confirmed_leaves_no_policy(virgin: tuple[Ex
         host.reboot()
         assert_safe(host, None, seconds=1)
     # An open session on a host without connection tracking goes on (community.general#1136).
-    old = subprocess.Popen(
-        ["ssh", "-F", "none", *host.vars()["ansible_ssh_common_args"].split(), f"ansible@{host.v4}", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert old.stdin and old.stdout
-    old.stdin.write(b"before\n")
-    old.stdin.flush()
-    assert old.stdout.readline() == b"before\n"
-    status, output = controller.apply(GOOD)
-    assert status == 0, output
-    old.stdin.write(b"after\n")
-    old.stdin.flush()
-    assert old.stdout.readline() == b"after\n"
-    old.kill()
-    old.communicate()
+    with open_session(host) as lives:
+        assert lives(b"before")
+        status, output = controller.apply(GOOD)
+        assert status == 0, output
+        assert lives(b"after")
     assert_safe(host, seconds=0)
 
 
