@@ -120,7 +120,8 @@ def armed(host: ExtraHost) -> bool:
 
 def assert_safe(host: ExtraHost, ping: t.Sequence[str] | None = ("anywhere",), seconds: float = WINDOW + 5) -> None:
     """Within so many seconds the host can be reached, is on the policy that was confirmed last, and that is the one with this ping."""
-    wait_until(lambda: in_force(host) and not armed(host), seconds, f"not on what was confirmed, or a timer is left:\n{host.run('nft', 'list', 'ruleset').stdout}")
+    found = host.run("nft", "list", "ruleset").stdout
+    wait_until(lambda: in_force(host) and not armed(host), seconds, f"not on what was confirmed, or a timer is left:\n{found}")
     assert reachable(host), "on the policy confirmed last, and locked out"
     if ping is None:
         assert confirmed(host) == {}
