@@ -377,6 +377,7 @@ transaction:
       description:
         - V(confirmed), over a new connection.
         - V(armed) if nobody did that yet, as where there is no action plugin.
+        - V(rolled_back) on a failure that the host undid by itself, V(unknown) on one after which it could not be asked.
       type: str
     token:
       description: What the confirmation must know. Only while it is armed.
