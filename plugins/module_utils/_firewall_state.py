@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the alfred.portmap authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the firewall keeps on the host, and the lock that keeps two runs apart.
+"""What the firewall keeps on the host.
 
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 
@@ -22,12 +22,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import stat
-import time
 import typing as t
 from dataclasses import dataclass
 
@@ -38,7 +36,7 @@ HISTORY = 5  # confirmed rulesets that are kept beside the one in force
 
 
 class StateError(Exception):
-    """The state on the host could not be written, or another run holds the lock."""
+    """The state on the host could not be written."""
 
 
 class DecidedError(StateError):
@@ -99,7 +97,6 @@ class FirewallState:
         self.rollback_file = os.path.join(self.directory, "rollback.nft")
         self.rejected_file = os.path.join(self.directory, "rejected.nft")
         self.history_directory = os.path.join(self.directory, "history")
-        self.lock_file = directory + ".lock"
 
     def pending_file(self, token: str) -> str:
         """Where the ruleset of a transaction is while it is pending."""
@@ -235,46 +232,6 @@ class FirewallState:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path == self.parent:
                     continue
                 raise StateError(f"cannot remove {path}: {error.strerror}") from None
-
-    # The lock.
-
-    @contextlib.contextmanager
-    def locked(self, patience: int) -> t.Iterator[None]:
-        """Hold the lock; wait up to `patience` seconds for another run to end, then raise StateError.
-
-        The file goes away with the lock, so that nothing is left behind. Who waited for a file that went away asks again.
-        """
-        deadline = time.monotonic() + patience
-        while True:
-            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _same_file(descriptor, self.lock_file):
-                    break
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    os.close(descriptor)
-                    raise
-                if time.monotonic() >= deadline:
-                    holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-                    os.close(descriptor)
-                    raise StateError("another run (process {}) holds {}; nothing was changed".format(holder or "unknown", self.lock_file)) from None
-                time.sleep(0.2)
-            os.close(descriptor)
-        try:
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, b"%d\n" % os.getpid())
-            yield
-        finally:
-            os.unlink(self.lock_file)
-            os.close(descriptor)
-
-
-def _same_file(descriptor: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _checked(text_file: str, record_file: str) -> Confirmed:

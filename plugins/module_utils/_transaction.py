@@ -16,6 +16,9 @@ waits on the monotonic clock, so that setting the clock changes nothing. In DIRE
     pending.json      the transaction under way: token, since when, until when, over which session it came
     undo-TOKEN.sh     its undo
     rolled_back.json  the last one that was undone: when, and how
+
+A reboot forgets the timer. Where what boots is the change itself (files that a service reads, not a file of ours that becomes what boots when
+it is confirmed), a unit that is there as long as the change is pending runs the undo before that service starts.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ FORMAT = 1
 SHORTEST, LONGEST = 5, 600  # seconds
 GRACE = 10  # seconds that an undo may take after its time has come
 TRIES = 5  # of an undo, a second apart
+UNITS = "/etc/systemd/system"
+BOOTING = "PORTMAP_BOOTING"  # set for an undo that runs before the services that it is about
 
 _UNDO = """\
 # Undoes a change of alfred.portmap that nobody confirmed.
@@ -55,8 +60,29 @@ sleep 1
 done
 printf '{"token": "%s", "time": "%s", "result": "%s%s"}\\n' TOKEN "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$result" "$also" >rolled_back.json.new &&
     mv rolled_back.json.new rolled_back.json
-rm -f pending.json undo-*.sh
+rm -f pending.json undo-*.sh GUARD
 [ "$result" != failed ]
+"""
+
+# systemd reads it at the next boot: nothing has to be reloaded now.
+_GUARD = """\
+# Written by Ansible (alfred.portmap). It is gone when the change is confirmed or undone.
+[Unit]
+Description=Undo of a change of alfred.portmap that a reboot came before
+DefaultDependencies=no
+ConditionPathExists={script}
+RequiresMountsFor={script}
+After=local-fs.target systemd-remount-fs.service
+Before=sysinit.target shutdown.target {before}
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+Environment={booting}=1
+ExecStart=/bin/sh {script}
+
+[Install]
+WantedBy=sysinit.target
 """
 
 
@@ -91,7 +117,7 @@ class Pending:
 class Transaction:
     """The transactions of one part of this host (`name`), whose files are in `directory`."""
 
-    def __init__(self, module: AnsibleModule, name: str, directory: str, running: str = "/run/systemd/system") -> None:
+    def __init__(self, module: AnsibleModule, name: str, directory: str, running: str = "/run/systemd/system", units: str = UNITS) -> None:
         self._module = module
         self._directory = directory
         self._running = running
@@ -99,6 +125,8 @@ class Transaction:
         self._rolled_back_file = os.path.join(directory, "rolled_back.json")
         self._script_file = os.path.join(directory, "undo.sh")
         self.unit = f"portmap-undo-{name}"
+        self._guard_file = os.path.join(units, f"{self.unit}-at-boot.service")
+        self._guard_link = os.path.join(units, "sysinit.target.wants", os.path.basename(self._guard_file))
 
     # what there is
 
@@ -137,11 +165,20 @@ class Transaction:
     # what is done
 
     def arm(
-        self, token: str, seconds: int, file: str, rejected: str, undo: list[Attempt], session: t.Optional[Session], first: t.Sequence[Attempt] = ()
+        self,
+        token: str,
+        seconds: int,
+        file: str,
+        rejected: str,
+        undo: list[Attempt],
+        session: t.Optional[Session],
+        first: t.Sequence[Attempt] = (),
+        boots_before: t.Sequence[str] = (),
     ) -> None:
         """Write down the transaction and start its timer; `file` is the pending file, `rejected` what the undo makes of it.
 
-        All of `first` is done before any way of `undo` is tried, whatever comes of it.
+        All of `first` is done before any way of `undo` is tried, whatever comes of it. `boots_before`: systemd units that a reboot may not start
+        before it undid the change; none if nothing of the change boots. The undo has BOOTING in its environment then.
 
         Raises TransactionError, and OSError if the record can't be written; nothing is armed then.
         """
@@ -157,7 +194,10 @@ class Transaction:
         script = os.path.join(self._directory, f"undo-{token}.sh")  # of this very transaction: no old timer may run a new undo
         try:
             write_text(self._record_file, json.dumps(record, sort_keys=True) + "\n")
-            write_text(script, undo_script(self._directory, os.path.basename(file), os.path.basename(rejected), token, undo, first))
+            guard = (self._guard_link, self._guard_file) if boots_before else ()
+            write_text(script, undo_script(self._directory, os.path.basename(file), os.path.basename(rejected), token, undo, first, guard))
+            if boots_before and os.path.isdir(self._running):
+                self._guard_boot(script, boots_before)
             if os.path.isdir(self._running):
                 self._start_timer(seconds, script)
             else:
@@ -165,6 +205,17 @@ class Transaction:
         except (TransactionError, OSError):
             self._forget_pending()  # and no timer is stopped: if there is one of its name it is not ours
             raise
+
+    def _guard_boot(self, script: str, before: t.Sequence[str]) -> None:
+        """Have the undo run at the next boot, should that come before the timer."""
+        write_text(self._guard_file, _GUARD.format(script=script, before=" ".join(before), booting=BOOTING))
+        os.chmod(self._guard_file, 0o644)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(os.path.dirname(self._guard_link), 0o755)
+        remove(self._guard_link)
+        os.symlink(self._guard_file, self._guard_link)
+        for path in (self._guard_link, self._guard_file):
+            sync_directory(os.path.dirname(path))
 
     def _start_timer(self, seconds: int, script: str) -> None:
         command = [
@@ -205,7 +256,8 @@ class Transaction:
                 self._module.run_command([path, "--quiet", "stop", f"{self.unit}.timer"], environ_update=ENVIRONMENT)
 
     def _forget_pending(self) -> None:
-        remove(self._record_file)
+        for path in (self._record_file, self._guard_link, self._guard_file):
+            remove(path)
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self._directory):
                 if re.fullmatch(r"undo-[0-9a-f]+\.sh(\.new)?", name):
@@ -218,8 +270,10 @@ class Transaction:
             remove(path)
 
 
-def undo_script(directory: str, pending: str, rejected: str, token: str, undo: list[Attempt], first: t.Sequence[Attempt] = ()) -> str:
-    """The shell script that undoes: all of `first`, then the attempts, of which the first that succeeds ends it."""
+def undo_script(
+    directory: str, pending: str, rejected: str, token: str, undo: list[Attempt], first: t.Sequence[Attempt] = (), guard: t.Sequence[str] = ()
+) -> str:
+    """The shell script that undoes: all of `first`, then the attempts, of which the first that succeeds ends it; the files of the `guard` go, too."""
     told = 'also="$also"'
     beginning = [f"{{ {step.command}; }} && {told}{shlex.quote('; ' + step.result)} || {told}{shlex.quote('; ' + step.otherwise)}" for step in first]
     attempts = "\n".join(f"{attempt.command} && result={shlex.quote(attempt.result)} && break" for attempt in undo)
@@ -231,6 +285,7 @@ def undo_script(directory: str, pending: str, rejected: str, token: str, undo: l
         "TRIES": " ".join(str(number + 1) for number in range(TRIES)),
         "FIRST": "\n".join(beginning),
         "ATTEMPTS": attempts,
+        "GUARD": " ".join(shlex.quote(path) for path in guard),
     }
     return re.sub(r"\b(" + "|".join(values) + r")\b", lambda found: values[found.group(1)], _UNDO)
 

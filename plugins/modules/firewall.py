@@ -401,14 +401,13 @@ from ansible_collections.alfred.portmap.plugins.module_utils._firewall_change im
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import DecidedError, FirewallState, StateError
 from ansible_collections.alfred.portmap.plugins.module_utils._guard import shuts_out
 from ansible_collections.alfred.portmap.plugins.module_utils._host_network import physical_container_interfaces, protocols_without_ports
+from ansible_collections.alfred.portmap.plugins.module_utils._lock import PATIENCE, LockError, lock_file, locked
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError, NftMissingError
 from ansible_collections.alfred.portmap.plugins.module_utils._other_firewalls import AdoptError, OtherFirewall, to_adopt
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Policy, PolicyError
 from ansible_collections.alfred.portmap.plugins.module_utils._ruleset import render
 from ansible_collections.alfred.portmap.plugins.module_utils._session import incoming_session
 from ansible_collections.alfred.portmap.plugins.module_utils._transaction import LONGEST, SHORTEST, Transaction, TransactionError
-
-LOCK_PATIENCE = 60  # seconds: a run holds the lock for about one
 
 Diff = list[dict[str, str]]
 Result = dict[str, t.Any]
@@ -492,7 +491,7 @@ def main() -> None:
     transaction = Transaction(module, "firewall", state.directory)
     try:
         check_options(module.params)
-        with state.locked(LOCK_PATIENCE):
+        with locked(lock_file(state.parent), PATIENCE):
             nft = Nft(module)
             observed = observe(nft, state, module.params["table"])
             guard_ownership(observed)
@@ -514,7 +513,18 @@ def main() -> None:
         module.fail_json(msg=str(error), nft_missing=False, decided=True)
     except UnsettledError as error:
         module.fail_json(msg=str(error), nft_missing=False, transaction=error.transaction)
-    except (NftError, StateError, BootError, TransactionError, SameConnectionError, ForeignTableError, PolicyError, RefusedError, AdoptError) as error:
+    except (
+        NftError,
+        StateError,
+        LockError,
+        BootError,
+        TransactionError,
+        SameConnectionError,
+        ForeignTableError,
+        PolicyError,
+        RefusedError,
+        AdoptError,
+    ) as error:
         module.fail_json(msg=str(error), nft_missing=False)
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}" if error.filename else str(error), nft_missing=False)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -177,39 +175,3 @@ def test_a_short_history_is_kept(state: FirewallState) -> None:
     newest = max(os.listdir(state.history_directory))
     pathlib.Path(state.history_directory, newest).write_text("{")
     assert len(state.history()) == HISTORY - 1, "what is damaged is not offered"
-
-
-def test_the_lock_goes_away(state: FirewallState) -> None:
-    with state.locked(0):
-        assert pathlib.Path(state.lock_file).read_text() == f"{os.getpid()}\n"
-        with pytest.raises(StateError, match=rf"another run \(process {os.getpid()}\) holds"), FirewallState(state.parent).locked(0):
-            pytest.fail("two runs held the lock")
-    assert not os.path.exists(state.lock_file)
-
-
-def test_the_lock_of_a_killed_run_does_not_count(state: FirewallState) -> None:
-    pathlib.Path(state.lock_file).write_text("99999\n")
-    with state.locked(0):
-        pass
-    assert not os.path.exists(state.lock_file)
-
-
-def test_many_runs_one_at_a_time(state: FirewallState, tmp_path: pathlib.Path) -> None:
-    """Each adds one to a number, slowly enough to lose additions without a lock."""
-    counter = tmp_path / "counter"
-    counter.write_text("0")
-    script = (
-        "import sys, time, pathlib\n"
-        "from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState\n"
-        "counter = pathlib.Path(sys.argv[2])\n"
-        "for _turn in range(5):\n"
-        "    with FirewallState(sys.argv[1]).locked(60):\n"
-        "        number = int(counter.read_text()); time.sleep(0.01); counter.write_text(str(number + 1))\n"
-    )
-    runs = [
-        subprocess.Popen([sys.executable, "-c", script, state.parent, str(counter)], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-        for _run in range(4)
-    ]
-    assert [run.wait() for run in runs] == [0, 0, 0, 0]
-    assert counter.read_text() == "20"
-    assert not os.path.exists(state.lock_file)
