@@ -17,8 +17,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 FAMILY = "inet"
 
-# nft reads messages and number formats from the locale; what is compared and hashed must not depend on it.
-ENVIRONMENT = {"LC_ALL": "C", "LANGUAGE": "C"}
+# nft reads messages and number formats from the locale, and lists times in the time zone; what is compared and hashed must not depend on them.
+ENVIRONMENT = {"LC_ALL": "C", "LANGUAGE": "C", "TZ": "UTC"}
 
 
 class NftError(Exception):

@@ -5,18 +5,21 @@
 
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 
-A rule allows; what no rule allows is dropped. The implied part, never written in a policy: loopback, answers to what was
-allowed, ICMP errors (RFC 1122, RFC 4890), neighbour discovery (RFC 4861, hop limit 255), multicast listener discovery
-(RFC 2710, RFC 3810), the DHCP client (RFC 2131, RFC 8415), pings going out, and the answers of TCP sessions that the kernel
-does not know yet (a first install).
+A rule allows; what no rule allows is dropped. A rule that has a time (`until`) lets nobody new in from then on; who is in stays.
+The implied part, never written in a policy: loopback, answers to what was allowed, ICMP errors (RFC 1122, RFC 4890), neighbour
+discovery (RFC 4861, hop limit 255), multicast listener discovery (RFC 2710, RFC 3810), the DHCP client (RFC 2131, RFC 8415),
+pings going out, and the answers of TCP sessions that the kernel does not know yet (a first install).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
+import time
 import typing as t
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
@@ -37,6 +40,10 @@ ND_OUT = (133, 135, 136)  # router solicitation, neighbour solicitation and adve
 MLD_IN = (130, 131, 132, 143)  # query, report, done, version 2 report
 MLD_OUT = (131, 132, 143)
 
+# The kernel counts nanoseconds in 64 bits, nft reckons with a sign: a later time would be another one.
+LATEST = datetime(2262, 1, 1, tzinfo=timezone.utc)
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}|[A-Za-z0-9_.@-]{1,14}\*")
 
 
@@ -72,6 +79,16 @@ class Rule:
     networks: tuple[str, ...]
     containers: bool
     origin: str
+    until: t.Optional[int] = None  # seconds since 1970: from then on it lets nobody new in
+
+    def holds(self, now: float) -> bool:
+        """Whether the rule still lets anybody in."""
+        return self.until is None or now < self.until
+
+
+def time_text(seconds: int) -> str:
+    """Seconds since 1970 as a policy writes them, in UTC."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True)
@@ -119,16 +136,16 @@ class Verdict:
     rule: t.Optional[Rule] = None
 
 
-def decide(policy: Policy, packet: Packet) -> Verdict:
-    """What the policy says about one packet."""
-    if packet.hook == "input":
-        return _input(policy, packet)
+def decide(policy: Policy, packet: Packet, now: t.Optional[float] = None) -> Verdict:
+    """What the policy says about one packet, at a time in seconds since 1970; without one: now."""
     if packet.hook == "output":
         return _output(policy, packet)
-    return _forward(policy, packet)
+    at = time.time() if now is None else now
+    open_now = [rule for rule in policy.ingress if rule.holds(at)]
+    return _input(policy, packet, open_now) if packet.hook == "input" else _forward(policy, packet, open_now)
 
 
-def _input(policy: Policy, packet: Packet) -> Verdict:
+def _input(policy: Policy, packet: Packet, ingress: list[Rule]) -> Verdict:
     if packet.arrives == "lo":
         return Verdict(True, "loopback")
     implied = _answer(packet) or _implied_in(packet)
@@ -137,9 +154,9 @@ def _input(policy: Policy, packet: Packet) -> Verdict:
     echo = _is_echo(packet)
     if echo and _within(policy, policy.ping, packet.source):
         return Verdict(True, "ping")
-    rule = _find(policy, policy.ingress, packet.transport, packet.port, packet.source)
+    rule = _find(policy, ingress, packet.transport, packet.port, packet.source)
     if rule is None and packet.arrives == "container":
-        rule = next((one for one in policy.ingress if one.containers and _matches(one, packet.transport, packet.port)), None)
+        rule = next((one for one in ingress if one.containers and _matches(one, packet.transport, packet.port)), None)
     return Verdict(True, "rule", rule) if rule else Verdict(False, "no rule lets it in")
 
 
@@ -153,6 +170,7 @@ def _output(policy: Policy, packet: Packet) -> Verdict:
     implied = _answer(packet) or _implied_out(packet)
     if implied:
         return Verdict(True, implied)
+    # Such a session goes on after its rule's time, too.
     if packet.transport == "tcp" and not packet.syn and any(_matches(rule, "tcp", packet.source_port) for rule in policy.ingress):
         return Verdict(True, "goes on with a session that is older than the table")
     return _leave(policy, packet)
@@ -165,7 +183,7 @@ def _leave(policy: Policy, packet: Packet) -> Verdict:
     return Verdict(True, "rule", rule) if rule else Verdict(False, "no rule lets it out")
 
 
-def _forward(policy: Policy, packet: Packet) -> Verdict:
+def _forward(policy: Policy, packet: Packet, ingress: list[Rule]) -> Verdict:
     if "container" not in (packet.arrives, packet.leaves):
         return Verdict(True, "none of this host's containers is concerned")
     answer = _answer(packet)
@@ -179,7 +197,7 @@ def _forward(policy: Policy, packet: Packet) -> Verdict:
         return _leave(policy, packet)
     if packet.published is None:
         return Verdict(False, "not sent to a published port")
-    rule = _find(policy, policy.ingress, packet.transport, packet.published, packet.source)
+    rule = _find(policy, ingress, packet.transport, packet.published, packet.source)
     return Verdict(True, "rule", rule) if rule else Verdict(False, "no rule lets it in")
 
 
@@ -312,7 +330,7 @@ class _Reader:
         if not isinstance(rule, dict):
             self._wrong(path, rule, "must be a mapping")
             return Rule("", "tcp", (), (), False, "")
-        known = self._RULE_KEYS | ({"containers"} if way == "ingress" else set())
+        known = self._RULE_KEYS | ({"containers", "until"} if way == "ingress" else set())
         for key in sorted(set(rule) - known, key=str):
             self._wrong(f"{path}.{key}", rule[key], "is no key of a rule")
         name = rule.get("name")
@@ -329,7 +347,19 @@ class _Reader:
         containers = rule.get("containers", False)
         if not isinstance(containers, bool):
             self._wrong(f"{path}.containers", containers, "must be true or false")
-        return Rule(str(name), transport, tuple(span for span in spans if span), tuple(named), bool(containers), str(rule.get("origin", "")))
+        until = self._time(f"{path}.until", rule["until"]) if way == "ingress" and rule.get("until") is not None else None
+        if until is not None and containers is True:
+            self._wrong(f"{path}.until", rule["until"], "can't be with containers: true, which knows no time")
+        return Rule(str(name), transport, tuple(span for span in spans if span), tuple(named), bool(containers), str(rule.get("origin", "")), until)
+
+    def _time(self, path: str, value: t.Any) -> t.Optional[int]:
+        if isinstance(value, str) and _TIME.fullmatch(value):
+            with contextlib.suppress(ValueError):
+                found = datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+                if found.year >= 1970 and found < LATEST:
+                    return int(found.timestamp())
+        self._wrong(path, value, f"must be a time in UTC from 1970 to {LATEST.year - 1}, written as 2026-11-26T18:00:00Z")
+        return None
 
     def _span(self, path: str, value: t.Any) -> t.Optional[Span]:
         match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", str(value)) if isinstance(value, (str, int)) and not isinstance(value, bool) else None

@@ -12,6 +12,8 @@ How it is built, and why:
   with the number of services. Ranges stand in a second map, cut into disjoint pieces. A port in both gets the union,
   since a chain that lets nobody in returns to its caller, which asks the next map.
 - Who may come in by a port is a small chain, shared by all ports with the same networks.
+- A rule that has a time is a match on the kernel's clock in that chain, so that nothing has to happen then, and a reboot changes nothing.
+  The time is a number: nft reads and lists dates in the time zone of its process, and a number means the same in each.
 - Addresses stand in named sets; overlaps are taken out here and not by nft, so that the listing is what was written.
 - No rule asks for a SYN or for a valid state: a session that is older than the table goes on (a first install). Where this host
   speaks first in it, the kernel can't tell whose answer that is: so what is no SYN may leave by the ports that rules let in.
@@ -40,6 +42,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._policy import (
     Policy,
     Rule,
     Span,
+    time_text,
 )
 
 OWNER_MARK = "made by alfred.portmap"
@@ -48,6 +51,7 @@ MAX_COMMENT = 120  # bytes; nft allows 128
 MAX_NAME = 40  # characters; the kernel allows more, but people have to read it
 
 Lines = list[str]
+Peers = dict[str, t.Optional[int]]  # networks, and until when each of them counts (None: for good)
 
 
 def render(policy: Policy, table: str = "portmap", log: t.Mapping[str, t.Any] | None = None) -> str:
@@ -89,7 +93,7 @@ class _Table:
         self._table = table
         self._log = log
         self._set_names: dict[str, str] = {}  # network -> name of its sets, without the family
-        self._verdicts: dict[tuple[str, tuple[str, ...]], str] = {}  # (saddr or daddr, networks) -> accept, or a jump to their chain
+        self._verdicts: dict[tuple[str, tuple[tuple[str, t.Optional[int]], ...]], str] = {}  # (saddr or daddr, peers) -> accept, or a jump to their chain
         self._chain_counts: dict[str, int] = {}  # from or to -> how many chains
         self._chain_lines: Lines = []
         self._maps_there: set[str] = set()
@@ -148,33 +152,34 @@ class _Table:
 
     # chains of peers
 
-    def _peers(self, field: str, networks: t.Iterable[str]) -> str:
+    def _peers(self, field: str, peers: Peers) -> str:
         """The verdict for these networks: `accept` for everybody, else a jump to their chain."""
-        names = tuple(sorted(set(networks)))
-        key = (field, names)
+        key = (field, tuple(sorted(peers.items())))
         if key not in self._verdicts:
             # Asked once for each combination: there may be thousands of addresses behind a thousand ports.
-            everybody = all(any(every in self._policy.networks[name] for name in names) for every in EVERYTHING)
-            self._verdicts[key] = "accept" if everybody else f"jump {self._peer_chain(field, names)}"
+            lasting = [name for name, until in peers.items() if until is None]
+            everybody = all(any(every in self._policy.networks[name] for name in lasting) for every in EVERYTHING)
+            self._verdicts[key] = "accept" if everybody else f"jump {self._peer_chain(field, peers)}"
         return self._verdicts[key]
 
-    def _peer_chain(self, field: str, names: tuple[str, ...]) -> str:
+    def _peer_chain(self, field: str, peers: Peers) -> str:
         """A new chain that accepts these networks; gives its name."""
         way = "from" if field == "saddr" else "to"
         self._chain_counts[way] = self._chain_counts.get(way, 0) + 1
         chain = f"{way}_{self._chain_counts[way]}"
-        matches = [f"\t{match}" for name in names for match in self._matches(field, name)]
+        matches = [f"\t{match}" for name, until in sorted(peers.items()) for match in self._matches(field, name, until)]
         self._chain_lines += [f"chain {chain} {{", *matches, "}"]
         return chain
 
-    def _matches(self, field: str, network: str) -> Lines:
+    def _matches(self, field: str, network: str, until: t.Optional[int]) -> Lines:
+        accept = f"accept {comment(network)}" if until is None else f"meta time < {until} accept {comment(f'until {time_text(until)}: {network}')}"
         lines = []
         for version, family, protocol in ((4, "ip", "ipv4"), (6, "ip6", "ipv6")):
             members = self._members(network, version)
             if members in (["0.0.0.0/0"], ["::/0"]):
-                lines.append(f"meta nfproto {protocol} accept {comment(network)}")
+                lines.append(f"meta nfproto {protocol} {accept}")
             elif members:
-                lines.append(f"{family} {field} @{self._set_name(network)}_{version} accept {comment(network)}")
+                lines.append(f"{family} {field} @{self._set_name(network)}_{version} {accept}")
         return lines
 
     # maps of ports
@@ -193,7 +198,7 @@ class _Table:
         self._maps_there.add(name)
         members = []
         for ports, rules in entries.items():
-            verdict = self._peers(field, (network for rule in rules for network in rule.networks))
+            verdict = self._peers(field, _peers(rules))
             members.append(f"{ports} {comment(', '.join(dict.fromkeys(rule.name for rule in rules)))} : {verdict}")
         return [f"map {name} {{", "\ttype inet_service : verdict", *([f"\tflags {flags}"] if flags else []), *_elements(members), "}"]
 
@@ -222,7 +227,7 @@ class _Table:
         return [f"chain {name} {{", f"\ttype filter hook {name} priority filter - 10; policy {policy};", *(f"\t{rule}" for rule in rules), "}"]
 
     def _input(self) -> Lines:
-        ping = self._peers("saddr", self._policy.ping) if self._policy.ping else ""
+        ping = self._peers("saddr", dict.fromkeys(self._policy.ping)) if self._policy.ping else ""
         rules = [
             f'iifname "lo" accept {comment(OWNER_MARK + ": loopback")}',
             "ct state established,related accept",
@@ -305,6 +310,16 @@ class _Table:
             prefix = re.sub(r"[^A-Za-z0-9 ._:-]", "_", str(self._log["prefix"]))[:60]
             lines = [f'limit rate {self._log["rate"]}/minute burst {self._log["burst"]} packets log prefix "{prefix} drop {way}: " level info']
         return [*lines, "drop"]
+
+
+def _peers(rules: t.Iterable[Rule]) -> Peers:
+    """The networks of some rules; each counts as long as the rule that names it longest."""
+    found: Peers = {}
+    for rule in rules:
+        for network in rule.networks:
+            known = found.get(network, 0)
+            found[network] = None if known is None or rule.until is None else max(known, rule.until)
+    return found
 
 
 def _outermost(members: t.Iterable[Network], version: int) -> list[Network]:

@@ -66,8 +66,8 @@ class Host:
         """All tables, with their handles: a table that was loaded again shows."""
         return self.run("nft", "-s", "-a", "list", "ruleset")
 
-    def module(self, name: str, check: bool = False, path: str | None = None, session: str = "", **options: t.Any) -> dict[str, t.Any]:
-        """Run a module as Ansible does, and give its answer."""
+    def module(self, name: str, check: bool = False, path: str | None = None, session: str = "", zone: str = "", **options: t.Any) -> dict[str, t.Any]:
+        """Run a module as Ansible does, in a time zone (TZ), and give its answer."""
         internal = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_tmpdir": None, "_ansible_remote_tmp": str(self.directory)}
         arguments = self.directory / f"{uuid.uuid4().hex}.json"
         arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {"state_dir": str(self.state_dir), **internal, **options}}))
@@ -76,6 +76,7 @@ class Host:
             "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
             "LANG": "de_DE.UTF-8",
             "SSH_CONNECTION": session,
+            "TZ": zone,
         }
         command = [shutil.which("ip") or "ip", "netns", "exec", self.namespace, *WITHOUT_SYSTEMD, sys.executable, "-m", MODULES + name, str(arguments)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

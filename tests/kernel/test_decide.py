@@ -103,7 +103,11 @@ def random_policy(chance: random.Random) -> dict[str, t.Any]:
                 "ports": ports,
                 "networks": chance.sample(sorted(networks), chance.randint(1, 2)),
             }
-            found.append({**rule, "containers": chance.random() < 0.3} if way == "ingress" else rule)
+            if way == "ingress":
+                # Long over, or long to come: how it ends is tested in test_until.py.
+                until = chance.choice(["1970-01-01T00:00:00Z", "2001-09-09T01:46:40Z", "2261-12-31T23:59:59Z"]) if chance.random() < 0.3 else None
+                rule.update(until=until, containers=until is None and chance.random() < 0.4)
+            found.append(rule)
         return found
 
     return {

@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.alfred.portmap.plugins.module_utils._policy import Packet, Policy, PolicyError, Rule, Span, decide
+from ansible_collections.alfred.portmap.plugins.module_utils._policy import Packet, Policy, PolicyError, Rule, Span, decide, time_text
 
 BASTION4, BASTION6 = "203.0.113.10", "2001:db8:1::10"
 STRANGER4, STRANGER6 = "198.51.100.66", "2001:db8:66::1"
@@ -79,6 +79,11 @@ def test_ports(value: str | int, span: tuple[int, int]) -> None:
     assert str(Span(*span)) == (str(span[0]) if span[0] == span[1] else f"{span[0]}-{span[1]}")
 
 
+TIMES = "must be a time in UTC from 1970 to 2261, written as 2026-11-26T18:00:00Z"
+NO_TIMES = ("", "tonight", "2026-11-26", "2026-11-26T18:00:00", "2026-11-26T18:00:00+01:00", "2026-11-26 18:00:00Z", "2026-11-26T18:00:00z")
+NO_TIMES += ("2026-11-26T18:00Z", "2026-11-26T18:00:00Z\n", "2026-02-29T00:00:00Z", "2026-11-26T24:00:00Z", "2026-11-26T18:00:60Z")
+NO_TIMES += ("٢٠٢٦-11-26T18:00:00Z", 1795716000, True, [])
+NO_TIMES += ("1969-12-31T23:59:59Z", "2262-01-01T00:00:00Z", "9999-12-31T23:59:59Z")  # what nft would turn into another time
 PORTS = "must be a port from 1 to 65535 or a range lo-hi"
 NO_PORTS = ("0", "65536", "80-79", "0-1", "80-", "http", " 80", "80\n", "٨٠", True, 8.0, None)
 NO_ADDRESSES = ("203.0.113.300", "10.0.0.1/8", "10.0.0.0/33", "", "bastion", "10.0.0.1-10.0.0.9", 167772161, None)
@@ -116,6 +121,9 @@ def changed(path: str, value: t.Any) -> dict[str, t.Any]:
         (("ingress.0", "ssh"), "ingress[0]", "must be a mapping"),
         (("ingress.0.port", 22), "ingress[0].port", "is no key of a rule"),
         (("egress.0.containers", True), "egress[0].containers", "is no key of a rule"),
+        (("egress.0.until", "2026-11-26T18:00:00Z"), "egress[0].until", "is no key of a rule"),
+        (("ingress.3.until", "2026-11-26T18:00:00Z"), "ingress[3].until", "can't be with containers: true"),
+        *((("ingress.0.until", bad), "ingress[0].until", TIMES) for bad in NO_TIMES),
         (("ingress.0.name", ""), "ingress[0].name", "must be a name"),
         (("ingress.0.name", 22), "ingress[0].name", "must be a name"),
         (("ingress.0.transport", "icmp"), "ingress[0].transport", "must be tcp or udp"),
@@ -346,3 +354,53 @@ def test_egress_accept_filters_nothing_out(packet: Packet) -> None:
     assert decide(policy, packet).accept is True
     assert decide(policy, into("tcp", 25, STRANGER4)).accept is False
     assert decide(policy, through("tcp", 25, STRANGER4, BOX, leaves="container", published=25)).accept is False
+
+
+# time
+
+ENDS = 1795716000  # 2026-11-26T18:00:00Z
+OLDER = "goes on with a session that is older than the table"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("2026-11-26T18:00:00Z", ENDS), ("1970-01-01T00:00:00Z", 0), ("2261-12-31T23:59:59Z", 9214646399), ("2028-02-29T12:30:01Z", 1835440201), (None, None)],
+)
+def test_until(text: str | None, seconds: int | None) -> None:
+    (rule, *_others) = Policy.from_data(changed("ingress.0.until", text)).ingress
+    assert rule.until == seconds
+    if seconds is not None:
+        assert time_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("packet", "before", "after"),
+    [
+        (into("tcp", 22, BASTION4), "ssh", NO_IN),
+        (into("tcp", 22, BASTION6), "ssh", NO_IN),
+        (into("tcp", 22, STRANGER4), NO_IN, NO_IN),
+        (into("tcp", 22, BASTION4, state="established"), ANSWER, ANSWER),
+        (into("tcp", 443, BASTION4), "https", "https"),
+        (through("tcp", 80, BASTION4, BOX, leaves="container", published=22), "ssh", NO_IN),
+        (out("tcp", 4711, BASTION4, syn=False, source_port=22), OLDER, OLDER),
+    ],
+)
+def test_a_rule_lets_in_until_its_time(packet: Packet, before: str, after: str) -> None:
+    policy = Policy.from_data(changed("ingress.0.until", "2026-11-26T18:00:00Z"))
+    for now, said in ((0, before), (ENDS - 0.001, before), (ENDS, after), (ENDS + 1e9, after)):
+        verdict = decide(policy, packet, now)
+        assert (verdict.rule.name if verdict.rule else verdict.reason) == said
+
+
+def test_another_rule_of_the_port_stays() -> None:
+    policy = Policy.from_data(changed("ingress.3.networks", ["bastion"]))
+    ends = dataclasses.replace(policy, ingress=(*policy.ingress[:3], dataclasses.replace(policy.ingress[3], containers=False, until=ENDS), policy.ingress[4]))
+    for now, name in ((ENDS - 1, "db"), (ENDS, "db again")):
+        rule = decide(ends, into("tcp", 5432, BASTION4), now).rule
+        assert rule is not None and rule.name == name
+
+
+def test_without_a_time_it_is_now() -> None:
+    for year, accept in (("2000", False), ("2200", True)):
+        policy = Policy.from_data(changed("ingress.0.until", f"{year}-01-01T00:00:00Z"))
+        assert decide(policy, into("tcp", 22, BASTION4)).accept is accept

@@ -209,6 +209,50 @@ def test_a_thousand_ports_share_thousands_of_addresses() -> None:
     assert len(blocks(text, "chain")) == 1002
 
 
+# time
+
+
+def timed(*rules: tuple[list[str], str | None]) -> str:
+    """The text of rules (networks, until) for port 22."""
+    ingress = [{"name": f"rule {index}", "ports": ["22"], "networks": names, "until": until} for index, (names, until) in enumerate(rules)]
+    networks = {"a": ["192.0.2.1"], "b": ["192.0.2.2"], "anywhere": ["0.0.0.0/0", "::/0"], "four": ["0.0.0.0/0"]}
+    return render(Policy.from_data({"networks": networks, "ingress": ingress, "egress_default": "accept"}))
+
+
+SOON, LATER = "2026-11-26T18:00:00Z", "2026-11-26T19:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ([(["a"], SOON)], [("a", 1795716000)]),
+        ([(["a"], None), (["b"], SOON)], [("a", None), ("b", 1795716000)]),
+        ([(["a"], SOON), (["a"], LATER)], [("a", 1795719600)]),
+        ([(["a"], LATER), (["a"], SOON)], [("a", 1795719600)]),
+        ([(["a"], SOON), (["a"], None)], [("a", None)]),
+        ([(["a"], None), (["a"], SOON)], [("a", None)]),
+        ([(["a", "b"], SOON), (["b"], LATER)], [("a", 1795716000), ("b", 1795719600)]),
+        ([(["four"], SOON)], [("four", 1795716000)]),
+    ],
+)
+def test_a_network_counts_as_long_as_the_rule_that_names_it_longest(rules: list[tuple[list[str], str | None]], said: list[tuple[str, int | None]]) -> None:
+    shape = re.compile(r'\t\t(?:meta nfproto ipv4|ip saddr @net_._4) (?:meta time < (\d+) )?accept comment "(?:until \S+Z: )?(\w+)"')
+    found = [shape.fullmatch(line) for line in blocks(timed(*rules), "chain")["from_1"].splitlines()]
+    assert [(line[2], int(line[1]) if line[1] else None) for line in found if line] == said
+    assert all(found)
+
+
+def test_everybody_for_a_while_is_not_everybody() -> None:
+    assert '22 comment "rule 0" : jump from_1,' in timed((["anywhere"], SOON))
+    assert '22 comment "rule 0, rule 1" : accept,' in timed((["anywhere"], None), (["a"], SOON))
+
+
+def test_a_time_is_written_as_a_number() -> None:
+    """nft would read and list a date in the time zone of its process."""
+    found = re.findall(r"meta time (\S+ \S+)", timed((["a"], SOON), (["b"], LATER)))
+    assert found == ["< 1795716000", "< 1795719600"]
+
+
 # texts of people
 
 

@@ -34,6 +34,7 @@ def failure(capfd: pytest.CaptureFixture[str], **options: t.Any) -> str:
         ({"policy": {"egres": []}}, ["policy.egres"]),
         ({"policy": {"ingress": [{**RULE, "prot": "tcp"}]}}, ["policy.ingress.prot"]),
         ({"policy": {"egress": [{**RULE, "containers": True}]}}, ["policy.egress.containers"]),
+        ({"policy": {"egress": [{**RULE, "until": "2026-11-26T18:00:00Z"}]}}, ["policy.egress.until"]),
         ({"policy": {"ingress": [{"name": "ssh", "networks": ["a"]}]}}, ["ports", "policy -> ingress"]),
         ({"policy": {"ingress": [{**RULE, "transport": "icmp"}]}}, ["transport", "icmp", "policy -> ingress"]),
         ({"policy": {"egress_default": "reject"}}, ["egress_default", "reject"]),
