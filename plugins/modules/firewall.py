@@ -131,6 +131,13 @@ options:
             description: Whether this host's own containers may use it too.
             type: bool
             default: false
+          until:
+            description:
+              - A time in UTC, written as V(2026-11-26T18:00:00Z), from which on the rule lets nobody new in. Who is in stays in.
+              - The kernel sees to it by the host's clock, with no timer, and after a reboot too. The rule itself stays in the policy.
+              - A time that is over is no mistake. The rule then lets nobody in.
+              - Cannot be together with C(containers=true).
+            type: str
           origin:
             description: Where the rule comes from, for people.
             type: str
@@ -451,9 +458,10 @@ def main() -> None:
         "networks": {"type": "list", "elements": "str", "required": True},
         "origin": {"type": "str", "default": ""},
     }
+    ingress = dict(rule, containers={"type": "bool", "default": False}, until={"type": "str"})
     policy = {
         "networks": {"type": "dict", "default": {}},
-        "ingress": {"type": "list", "elements": "dict", "default": [], "options": dict(rule, containers={"type": "bool", "default": False})},
+        "ingress": {"type": "list", "elements": "dict", "default": [], "options": ingress},
         "egress_default": {"type": "str", "choices": ["accept", "drop"], "default": "drop"},
         "egress": {"type": "list", "elements": "dict", "default": [], "options": rule},
         "ping": {"type": "list", "elements": "str", "default": []},
