@@ -5,20 +5,30 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from ansible.utils.display import Display
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import host_plan as cut
+from ansible_collections.alfred.portmap.plugins.plugin_utils._temporary import VARIABLE, TemporaryError, read_temporary
 
 
-def host_plan(plan: t.Any, host: t.Any) -> dict[str, t.Any]:
+def host_plan(plan: t.Any, host: t.Any, temporary: t.Any = None) -> dict[str, t.Any]:
     """See host_plan.yml."""
     try:
-        return plain(cut(plan, str(host)))
+        admitted = read_temporary(temporary)
+        if admitted is not None and admitted.until <= time.time():
+            # Display says the same text once, whichever hosts it is about.
+            Display().warning(f"{VARIABLE} ended at {admitted.until_text}: it is taken as not there, and may be deleted")
+            admitted = None
+        return plain(cut(plan, str(host), admitted))
     except KeyError as error:
         raise AnsibleFilterError(f"host {host!s} has no plan: it is not in this inventory, or port_map_managed is false there") from error
+    except TemporaryError as error:
+        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:

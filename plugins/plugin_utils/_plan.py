@@ -13,13 +13,16 @@ import typing as t
 from ansible_collections.alfred.portmap.plugins.plugin_utils._build import compile_map
 from ansible_collections.alfred.portmap.plugins.plugin_utils._ingress import check_unplanned, plan_ingress
 from ansible_collections.alfred.portmap.plugins.plugin_utils._inventory import Inventory, from_data, stated_environment
-from ansible_collections.alfred.portmap.plugins.plugin_utils._model import Firewall, PortMap, Service
+from ansible_collections.alfred.portmap.plugins.plugin_utils._model import Firewall, PortMap, Service, Span
 from ansible_collections.alfred.portmap.plugins.plugin_utils._openings import Opening, Openings
 from ansible_collections.alfred.portmap.plugins.plugin_utils._placement import Claim, Placement
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Problems
 from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import is_everybody
+from ansible_collections.alfred.portmap.plugins.plugin_utils._temporary import VARIABLE, Temporary
 
 PLAN_VERSION = 1
+TEMPORARY_SET = "ssh:temporary"
+SSHD = "sshd"  # the service whose sources are those that the SSH layer admits
 Data = dict[str, t.Any]
 
 
@@ -84,6 +87,7 @@ def _plan(placement: Placement, problems: Problems) -> Data:
             "firewall": policies.get(name),
             "ingress": plan_ingress(placement, name, problems),
             "listeners": [_listener(claim, _exposure(claim, policies.get(name), openings.sets.listed)) for claim in placement.claims(name)],
+            "ssh": _ssh(placement, openings, name, policies.get(name)),
         }
         for name in inventory.managed()
     }
@@ -188,7 +192,7 @@ def _exposure(claim: Claim, policy: t.Optional[Data], networks: dict[str, tuple[
     named = {
         network
         for rule in policy["ingress"]
-        if rule["transport"] == claim.transport and any(_overlap(text, claim) for text in rule["ports"])
+        if rule["transport"] == claim.transport and any(_overlap(text, claim.span) for text in rule["ports"])
         for network in rule["networks"]
     }
     if is_everybody(address for name in named for address in networks[name]):
@@ -196,9 +200,32 @@ def _exposure(claim: Claim, policy: t.Optional[Data], networks: dict[str, tuple[
     return "bastion" if named == {"bastion"} else "internal"
 
 
-def _overlap(text: str, claim: Claim) -> bool:
+def _overlap(text: str, span: Span) -> bool:
     lo, _dash, hi = text.partition("-")
-    return int(lo) <= claim.span.hi and claim.span.lo <= int(hi or lo)
+    return int(lo) <= span.hi and span.lo <= int(hi or lo)
+
+
+# the SSH layer
+
+
+def _ssh(placement: Placement, openings: Openings, host: str, policy: t.Optional[Data]) -> t.Optional[Data]:
+    """Whom a host's sshd admits: exactly those that its port is open to. None: no firewall to say so, or no sshd there.
+
+    A host that is itself named among those that another one's sshd lets in is a jump host towards that one.
+    """
+    service = placement.map.services.get(SSHD)
+    port = service.ports[""] if service else None
+    if policy is None or service is None or port is None or port.span is None or "tcp" not in port.transports or host not in placement.carriers(service):
+        return None
+    span = port.span
+    open_to = [rule for rule in policy["ingress"] if rule["transport"] == "tcp" and any(_overlap(text, span) for text in rule["ports"])]
+    ways = [one for one in openings.found if host in one.source_hosts and one.transport == "tcp" and any(ports.overlaps(span) for ports in one.ports)]
+    reached = {target for way in ways for target in way.targets} - {host}
+    return {
+        "ports": [str(span)],
+        "networks": list(dict.fromkeys(network for rule in open_to for network in rule["networks"])),
+        "jumps_to": [name for name in placement.inventory.hosts if name in reached and name in placement.carriers(service)],
+    }
 
 
 # notices
@@ -231,14 +258,34 @@ def _note_single_family(placement: Placement, plan: Data, problems: Problems) ->
             problems.notice(placement.map.origin, None, rule)
 
 
-def host_plan(plan: t.Mapping[str, t.Any], host: str) -> Data:
-    """One host's part of a plan, its policy with the networks that it names: ready to hand to modules.
+def host_plan(plan: t.Mapping[str, t.Any], host: str, temporary: t.Optional[Temporary] = None) -> Data:
+    """One host's part of a plan, with the networks that its policy and its sshd name: ready to hand to modules.
 
-    Raises KeyError if the host is not planned (unmanaged, or unknown).
+    temporary: who may also use SSH for a while, if the host has an sshd. Raises KeyError if the host is not planned (unmanaged, or unknown).
     """
     found = dict(plan["hosts"][host])
-    policy = found["firewall"]
+    policy, ssh = found["firewall"], found.get("ssh")
     if policy is not None:
         named = {name for rule in policy["ingress"] + policy["egress"] for name in rule["networks"]} | set(policy["ping"])
         found["firewall"] = {"networks": {name: plan["networks"][name] for name in sorted(named)}, **policy}
+    if ssh is not None:
+        found["ssh"] = {**ssh, "networks": {name: plan["networks"][name] for name in ssh["networks"]}, "temporary": None}
+        if temporary is not None:
+            _admit(temporary, found["ssh"], found["firewall"])
     return found
+
+
+def _admit(temporary: Temporary, ssh: Data, policy: Data) -> None:
+    """Let in for a while, in both layers."""
+    ssh["temporary"] = {"networks": list(temporary.networks), "until": temporary.until_text}
+    policy["networks"] = {**policy["networks"], TEMPORARY_SET: list(temporary.networks)}
+    rule = {
+        "name": "ssh temporary",
+        "transport": "tcp",
+        "ports": ssh["ports"],
+        "networks": [TEMPORARY_SET],
+        "origin": VARIABLE,
+        "containers": False,
+        "until": temporary.until_text,
+    }
+    policy["ingress"] = sorted([*policy["ingress"], rule], key=_rule_order)

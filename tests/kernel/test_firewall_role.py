@@ -89,13 +89,34 @@ def test_apply_then_nothing_to_do_in_one_module_call(host: Host) -> None:
     assert host.play(firewall_policy=POLICY)[0]["changed"] == 1
 
 
-def test_from_a_plan(host: Host) -> None:
-    plan = {"version": 1, "environment": None, "port_map": {}, "notices": [], "networks": POLICY["networks"]}
+def plan() -> dict[str, t.Any]:
+    """A plan with POLICY, of a host that has an sshd."""
     firewall = {key: value for key, value in POLICY.items() if key != "networks"}
-    plan["hosts"] = {"localhost": {"addresses": ["203.0.113.11"], "firewall": firewall, "ingress": None, "listeners": []}}
-    counts, output = host.play(port_map_plan=plan)
+    ssh = {"ports": ["22"], "networks": [], "jumps_to": []}
+    localhost = {"addresses": ["203.0.113.11"], "firewall": firewall, "ingress": None, "listeners": [], "ssh": ssh}
+    return {"version": 1, "environment": None, "port_map": {}, "notices": [], "networks": POLICY["networks"], "hosts": {"localhost": localhost}}
+
+
+def test_from_a_plan(host: Host) -> None:
+    counts, output = host.play(port_map_plan=plan())
     assert (counts["changed"], counts["failed"]) == (1, 0), output
     assert host.play(firewall_policy=POLICY)[0]["changed"] == 0, "it is the very same policy"
+
+
+def test_whom_the_role_ssh_bastion_lets_in_for_a_while_stays_in(host: Host) -> None:
+    (host.directory / "window.yml").write_text('ssh_bastion_temporary: {network: [192.0.2.7, "2001:db8:9::/64"], until: 2100-01-01T01:00:00+01:00}\n')
+    for changed in (1, 0):
+        counts, output = host.play("-e", f"@{host.directory / 'window.yml'}", port_map_plan=plan())
+        assert (counts["changed"], counts["failed"]) == (changed, 0), output
+        assert 'accept comment "until 2100-01-01T00:00:00Z: ssh:temporary"' in host.run("nft", "list", "ruleset")
+    counts, output = host.play(port_map_plan=plan(), ssh_bastion_temporary={"network": "192.0.2.7", "until": "2001-09-09T01:46:40Z"})
+    assert (counts["changed"], counts["failed"]) == (1, 0), output
+    assert output.count("ssh_bastion_temporary ended at 2001-09-09T01:46:40Z") == 1
+    assert host.play(port_map_plan=plan())[0]["changed"] == 0
+    counts, output = host.play(port_map_plan=plan(), ssh_bastion_temporary={"network": "0.0.0.0/0", "until": "tonight"})
+    assert counts["failed"] == 1
+    assert "ssh_bastion_temporary.network = '0.0.0.0/0': is everybody" in output
+    assert "ssh_bastion_temporary.until = 'tonight': must be a time" in output
 
 
 def test_nothing_planned(host: Host) -> None:

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import textwrap
 import typing as t
 
 import pytest
 import yaml
 
+from ansible_collections.alfred.portmap.plugins.module_utils._policy import Policy
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import PlanError, examine, host_plan, make_plan
+from ansible_collections.alfred.portmap.plugins.plugin_utils._source import read_documents
+from ansible_collections.alfred.portmap.plugins.plugin_utils._temporary import Temporary
 
 Data = dict[str, t.Any]
 
@@ -715,6 +719,147 @@ def test_address_sets_are_listed_once_however_many_hosts_name_them() -> None:
     made = plan(TWO_TIERS, many)
     text = json.dumps(made["hosts"])
     assert "203.0.113.11" not in text.replace(json.dumps(made["hosts"]["app1"]["addresses"]), "")
+
+
+# the SSH layer
+
+
+def ssh(text: str, stock: Data, environment: str | None = None) -> dict[str, t.Any]:
+    """Each host's (ports, networks, jumps_to), or None."""
+    hosts = plan(text, stock, environment)["hosts"]
+    return {name: (*host["ssh"].values(),) if host["ssh"] is not None else None for name, host in hosts.items()}
+
+
+FLEET = inventory({"bastion": ["bastion1"], "core": ["core1", "core2"]})
+
+
+def test_sshd_admits_whom_its_port_is_open_to() -> None:
+    assert ssh(INFRASTRUCTURE, FLEET) == {
+        "bastion1": (["22"], ["bastion", "operators"], ["core1", "core2"]),
+        "core1": (["22"], ["bastion"], []),
+        "core2": (["22"], ["bastion"], []),
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        # who is let in by a CIDR, or by another port or transport, jumps nowhere
+        ("{hosts: bastion}", "[203.0.113.10]", (["22"], ["bastion", "operators"], [])),
+        ("port: 22, transport: tcp, from: bastion", "port: 23, transport: tcp, from: bastion", (["22"], ["operators"], [])),
+        ("transport: tcp, from: bastion", "transport: udp, from: bastion", (["22"], ["operators"], [])),
+        ("port: 22, transport: tcp, from: bastion", "port: [20-30, 80], from: bastion", (["22"], ["bastion", "operators"], ["core1", "core2"])),
+        ("from: bastion}", "from: bastion, hosts: core1}", (["22"], ["operators"], ["core1"])),
+        ("from: bastion}", "from: [bastion, operators]}", (["22"], ["bastion", "operators"], ["core1", "core2"])),
+        ("from: operators, hosts: bastion", "from: [operators, anywhere], hosts: bastion", (["22"], ["bastion", "operators", "anywhere"], ["core1", "core2"])),
+        # another port, several of them, more services beside it
+        ("port: 22, protocol: ssh", "port: 2222, protocol: ssh", (["2222"], ["operators"], [])),
+        ("port: 22, protocol: ssh", "port: 22-23, protocol: ssh", (["22-23"], ["bastion", "operators"], ["core1", "core2"])),
+        ("hosts: all}", "hosts: all, ports: {metrics: 9000}}", (["22"], ["bastion", "operators"], ["core1", "core2"])),
+        ("hosts: all}", "hosts: [bastion, core2]}", (["22"], ["bastion", "operators"], ["core2"])),
+        ("hosts: all}", "hosts: all}\n  job: {port: none, hosts: core1}", (["22"], ["bastion", "operators"], ["core1", "core2"])),
+    ],
+)
+def test_the_ssh_part_follows_the_map(old: str, new: str, expected: t.Any) -> None:
+    assert old in INFRASTRUCTURE
+    assert ssh(INFRASTRUCTURE.replace(old, new, 1), FLEET)["bastion1"] == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("hosts: all}", "hosts: core}"),
+        ("sshd:", "shell:"),
+        ("port: 22, protocol: ssh", "port: 22, transport: udp"),
+        ("port: 22, protocol: ssh", "port: none"),
+        ("hosts: all}", "hosts: all, enabled: false}"),
+    ],
+)
+def test_where_there_is_no_sshd_nothing_is_said_of_ssh(old: str, new: str) -> None:
+    text = INFRASTRUCTURE.replace("service: sshd", "port: 22")
+    assert old in text
+    assert ssh(text.replace(old, new, 1), FLEET)["bastion1"] is None
+
+
+def test_who_calls_sshd_as_a_service_is_a_jump_host_too() -> None:
+    text = """
+    services: {sshd: {port: 22, protocol: ssh, hosts: all, from: deploy}, deploy: {port: none, hosts: core1}}
+    firewall: {ingress: [], egress: []}
+    """
+    assert ssh(text, FLEET) == {
+        "bastion1": (["22"], ["service:deploy"], []),
+        "core1": (["22"], ["service:deploy"], ["bastion1", "core2"]),
+        "core2": (["22"], ["service:deploy"], []),
+    }
+
+
+def test_a_jump_host_reaches_unmanaged_ones_too() -> None:
+    text = INFRASTRUCTURE.replace("hosts: all}", "hosts: [bastion, core]}").replace("{name: ssh, port: 22, transport: tcp,", "{name: ssh, service: sshd,")
+    stock = inventory({"bastion": ["bastion1"], "core": ["core1", "core2"]}, core2={"managed": False})
+    assert ssh(text, stock) == {"bastion1": (["22"], ["bastion", "operators"], ["core1", "core2"]), "core1": (["22"], ["bastion"], [])}
+
+
+def test_an_environment_without_firewall_or_sshd_says_nothing_of_ssh() -> None:
+    text = INFRASTRUCTURE + "environments: {open: {firewall: none}, other: {services: {sshd: {enabled: false}}}, same: {}}\n"
+    unfiltered, disabled, same = (ssh(text, FLEET, environment) for environment in ("open", "other", "same"))
+    assert {*unfiltered.values(), *disabled.values()} == {None}
+    assert same == ssh(INFRASTRUCTURE, FLEET)
+
+
+def test_host_plan_lists_whom_sshd_admits() -> None:
+    made = plan(INFRASTRUCTURE, FLEET)
+    assert host_plan(made, "bastion1")["ssh"] == {
+        "ports": ["22"],
+        "networks": {"bastion": ["203.0.113.10", "2001:db8:1::10"], "operators": ["203.0.113.64/27"]},
+        "jumps_to": ["core1", "core2"],
+        "temporary": None,
+    }
+
+
+VISITOR = Temporary(("192.0.2.0/24", "2001:db8:9::7"), 1795716000)
+
+
+def test_temporary_access_is_in_both_layers() -> None:
+    made = plan(INFRASTRUCTURE.replace("port: 22, protocol: ssh", "port: 2200-2201, protocol: ssh"), FLEET)
+    before = json.dumps(made)
+    without, found = host_plan(made, "bastion1"), host_plan(made, "bastion1", VISITOR)
+    assert found["ssh"] == {**without["ssh"], "temporary": {"networks": ["192.0.2.0/24", "2001:db8:9::7"], "until": "2026-11-26T18:00:00Z"}}
+    assert found["firewall"]["networks"] == {**without["firewall"]["networks"], "ssh:temporary": ["192.0.2.0/24", "2001:db8:9::7"]}
+    rule = {
+        "name": "ssh temporary",
+        "transport": "tcp",
+        "ports": ["2200-2201"],
+        "networks": ["ssh:temporary"],
+        "until": "2026-11-26T18:00:00Z",
+        "origin": "ssh_bastion_temporary",
+        "containers": False,
+    }
+    assert [one for one in found["firewall"]["ingress"] if one not in without["firewall"]["ingress"]] == [rule]
+    assert len(found["firewall"]["ingress"]) == len(without["firewall"]["ingress"]) + 1
+    assert [one.until for one in Policy.from_data(found["firewall"]).ingress] == [None, 1795716000, None]
+    assert json.dumps(made) == before, "the plan is every host's"
+
+
+@pytest.mark.parametrize("old", ["firewall:", "sshd:"])
+def test_temporary_access_needs_an_sshd_and_a_firewall(old: str) -> None:
+    text = INFRASTRUCTURE.replace("service: sshd", "port: 22").replace("sshd:", "shell:")
+    if old == "firewall:":
+        text = INFRASTRUCTURE[: INFRASTRUCTURE.index("firewall:")]
+    made = plan(text, FLEET)
+    assert host_plan(made, "core1", VISITOR) == host_plan(made, "core1")
+
+
+def test_the_shipped_map() -> None:
+    root = pathlib.Path(__file__).resolve().parents[4]
+    stock = inventory({name: [f"{name}1"] for name in ("bastion", "edge", "core", "ui", "data", "monitor")}, edge1={"users": ["default"]})
+    made = make_plan(read_documents(root / "inventories" / "port_map.yml"), "production", stock)
+    assert made["hosts"]["bastion1"]["ssh"] == {
+        "ports": ["22"],
+        "networks": ["bastion", "operators"],  # `ssh` is from bastion on all hosts, the bastion included
+        "jumps_to": ["core1", "data1", "edge1", "monitor1", "ui1"],
+    }
+    for name in ("core1", "data1", "edge1", "monitor1", "ui1"):
+        assert made["hosts"][name]["ssh"] == {"ports": ["22"], "networks": ["bastion"], "jumps_to": []}
 
 
 # where a problem of placement stands
