@@ -19,12 +19,8 @@ from ansible_collections.alfred.portmap.plugins.module_utils._firewall import Ob
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import Confirmed, DecidedError, FirewallState, sha256
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError
 from ansible_collections.alfred.portmap.plugins.module_utils._other_firewalls import AdoptError, OtherFirewall
-from ansible_collections.alfred.portmap.plugins.module_utils._session import Session
+from ansible_collections.alfred.portmap.plugins.module_utils._session import SameConnectionError, Session
 from ansible_collections.alfred.portmap.plugins.module_utils._transaction import Attempt, Transaction, TransactionError, new_token, utc_now
-
-
-class SameConnectionError(Exception):
-    """A confirmation came over the connection that the change came by, which proves nothing."""
 
 
 def put_in_force(

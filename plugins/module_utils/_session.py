@@ -19,6 +19,10 @@ VARIABLE = "SSH_CONNECTION"
 DEEPEST = 64  # processes above this one
 
 
+class SameConnectionError(Exception):
+    """A confirmation came over the connection that the change came by, which proves nothing."""
+
+
 class Session(t.NamedTuple):
     """One TCP connection, as its server sees it."""
 
@@ -44,6 +48,30 @@ def incoming_session(proc: str = "/proc") -> t.Optional[Session]:
         except (OSError, ValueError):  # it ended meanwhile, or we are not root
             return None
     return None
+
+
+def incoming_user(proc: str = "/proc") -> t.Optional[str]:
+    """The user that the session logged in as, whoever it became since; None if there is no session.
+
+    Asked of the process furthest up that knows of the session: it is the one that sshd started. What sudo keeps of the environment is another's.
+    """
+    found = _user(dict(os.environ))
+    pid = os.getpid()
+    for _depth in range(DEEPEST):
+        if pid <= 1:
+            break
+        try:
+            pid = _parent(os.path.join(proc, str(pid)))
+            found = _user(_environment(os.path.join(proc, str(pid)))) or found
+        except (OSError, ValueError):
+            break
+    return found
+
+
+def _user(environment: t.Mapping[str, str]) -> t.Optional[str]:
+    if parse_session(environment.get(VARIABLE, "")) is None:
+        return None
+    return environment.get("LOGNAME") or environment.get("USER")
 
 
 def parse_session(text: str) -> t.Optional[Session]:

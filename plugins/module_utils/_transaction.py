@@ -162,6 +162,19 @@ class Transaction:
         record = _json(self._rolled_back_file)
         return None if record is None else {key: str(record.get(key, "")) for key in ("token", "time", "result")}
 
+    def told(self) -> dict[str, t.Optional[dict[str, t.Any]]]:
+        """What the info modules say of transactions: {pending: {armed, remaining, from, unit}, last_rollback: {time, result}}, None for none."""
+        pending, undone = self.pending(), self.rolled_back()
+        told = None
+        if pending is not None:
+            told = {
+                "armed": pending.armed,
+                "remaining": max(0, int(pending.remaining)),
+                "from": pending.session.client if pending.session else "",
+                "unit": f"{self.unit}.timer",
+            }
+        return {"pending": told, "last_rollback": {"time": undone["time"], "result": undone["result"]} if undone else None}
+
     # what is done
 
     def arm(

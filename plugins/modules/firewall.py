@@ -404,7 +404,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import UNIT, BootError, BootUnit
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall import ForeignTableError, Observed, conflicts_of, guard_ownership, observe, readable
-from ansible_collections.alfred.portmap.plugins.module_utils._firewall_change import SameConnectionError, confirm, put_in_force
+from ansible_collections.alfred.portmap.plugins.module_utils._firewall_change import confirm, put_in_force
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import DecidedError, FirewallState, StateError
 from ansible_collections.alfred.portmap.plugins.module_utils._guard import shuts_out
 from ansible_collections.alfred.portmap.plugins.module_utils._host_network import physical_container_interfaces, protocols_without_ports
@@ -413,7 +413,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nf
 from ansible_collections.alfred.portmap.plugins.module_utils._other_firewalls import AdoptError, OtherFirewall, to_adopt
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Policy, PolicyError
 from ansible_collections.alfred.portmap.plugins.module_utils._ruleset import render
-from ansible_collections.alfred.portmap.plugins.module_utils._session import incoming_session
+from ansible_collections.alfred.portmap.plugins.module_utils._session import SameConnectionError, incoming_session
 from ansible_collections.alfred.portmap.plugins.module_utils._transaction import LONGEST, SHORTEST, Transaction, TransactionError
 
 Diff = list[dict[str, str]]

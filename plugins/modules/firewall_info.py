@@ -237,8 +237,7 @@ def main() -> None:
             containers = applied.policy.get("container_interfaces", []) if applied is not None else None
             conflicts = conflicts_of(module, nft, table, containers)
         enabled, active = boot_unit.status()
-        transaction = Transaction(module, "firewall", state.directory)
-        pending, undone = transaction.pending(), transaction.rolled_back()
+        told = Transaction(module, "firewall", state.directory).told()
     except (NftError, BootError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
@@ -253,14 +252,7 @@ def main() -> None:
         differences=differences,
         drift=observed.drift,
         applied=confirmed.applied if confirmed else None,
-        pending=pending
-        and {
-            "armed": pending.armed,
-            "remaining": max(0, int(pending.remaining)),
-            "from": pending.session.client if pending.session else "",
-            "unit": f"{transaction.unit}.timer",
-        },
-        last_rollback=undone and {"time": undone["time"], "result": undone["result"]},
+        **told,
         rejected_file=state.rejected_file if os.path.exists(state.rejected_file) else None,
         history=[{"applied": former.applied, "ruleset_sha256": sha256(former.text)} for former in state.history()],
         ruleset=confirmed.text if confirmed else None,

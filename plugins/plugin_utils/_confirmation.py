@@ -38,6 +38,7 @@ class TransactionAction(ActionBase):
 
     module = ""
     _probes: list[Result]
+    _through: list[str]
 
     def aftermath(self, task_vars: Result) -> tuple[bool, str]:
         """(was the change undone, what the host says of its state), asked over a new connection. May raise AnsibleError."""
@@ -50,6 +51,10 @@ class TransactionAction(ActionBase):
         self._probes = self._task.args.get("confirm_probes") or []
         if not isinstance(self._probes, list) or not all(isinstance(probe, dict) for probe in self._probes):
             return {**result, "failed": True, "msg": f"confirm_probes: {self._probes!r} must be a list of mappings; nothing was changed"}
+        self._through = self._task.args.get("confirm_through") or []
+        strangers = [name for name in self._through if name not in variables.get("hostvars", {})] if isinstance(self._through, list) else self._through
+        if strangers:
+            return {**result, "failed": True, "msg": f"confirm_through: {strangers!r} must be a list of hosts of the inventory; nothing was changed"}
         result.update(self._execute_module(module_name=self.module, module_args=dict(self._task.args), task_vars=variables))
         transaction = result.get("transaction")
         if result.get("failed") or not transaction or transaction["state"] != "armed":
@@ -70,7 +75,7 @@ class TransactionAction(ActionBase):
         """One try to confirm; what was in its way, or None."""
         try:
             self._reconnect()
-            problem = self._probes_fail(variables)
+            problem = self._probes_fail(variables) or self._ways_through_fail(variables)
             if problem is not None:
                 return problem
             answer = self._execute_module(module_name=self.module, module_args={**self._task.args, "confirm_token": token}, task_vars=variables)
@@ -131,19 +136,30 @@ class TransactionAction(ActionBase):
             return f"there is no host {vantage} in the inventory"
         question = {"name": "confirm_probes", "target": _numeric(address), "port": port, "timeout": PROBE_PATIENCE}
         arguments = {"questions": [question], "retries": 0, "fail_on_findings": False}
-        answer = _Delegate.of(self, hostvars[vantage], arguments).run()
+        answer = _Delegate.of(self, hostvars[vantage]).call("alfred.portmap.probe", arguments)
         if answer.get("failed"):
             return str(answer.get("msg"))
         findings = answer["findings"]
         return str(findings[0]["verdict"]) if findings else None
 
+    def _ways_through_fail(self, variables: Result) -> str | None:
+        """The first of confirm_through that can't be reached over a new connection, for people; None if all can, or there are none."""
+        for name in self._through:
+            try:
+                answer = _Delegate.of(self, variables["hostvars"][name]).call("ansible.builtin.ping", {})
+            except AnsibleError as error:
+                answer = {"failed": True, "msg": str(error.message)}
+            if answer.get("failed"):
+                return f"confirm_through: {name} can't be reached by way of this host: {answer.get('msg')}"
+        return None
+
 
 class _Delegate(ActionBase):
-    """Runs the module probe on another host of the inventory, over a connection of its own."""
+    """Runs a module on another host of the inventory, over a new connection of its own."""
 
     @classmethod
-    def of(cls, action: TransactionAction, variables: t.Mapping[str, t.Any], arguments: Result) -> _Delegate:
-        """Someone who runs the module probe on the host of these variables, as the user that they name, without becoming another."""
+    def of(cls, action: TransactionAction, variables: t.Mapping[str, t.Any]) -> _Delegate:
+        """Someone who runs modules on the host of these variables, as the user that they name, without becoming another."""
         kind = str(variables.get("ansible_connection", C.config.get_config_value("DEFAULT_TRANSPORT")))
         context = copy.copy(action._play_context)
         context.remote_addr = str(variables.get("ansible_host", variables["inventory_hostname"]))
@@ -154,7 +170,6 @@ class _Delegate(ActionBase):
         connection.set_become_plugin(None)
         task = action._task.copy()
         task.delegate_to = None
-        task.args = arguments
         delegate = cls(task, connection, context, action._loader, action._templar, action._shared_loader_obj)
         names = ("inventory_hostname", "ansible_facts", "ansible_python_interpreter")
         delegate._variables = {name: variables[name] for name in names if name in variables}
@@ -162,10 +177,13 @@ class _Delegate(ActionBase):
 
     _variables: Result
 
-    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
+    def call(self, module: str, arguments: Result) -> Result:
         """What the module answers there."""
+        self._task.args = arguments
         try:
-            answer: Result = self._execute_module(module_name="alfred.portmap.probe", module_args=self._task.args, task_vars=self._variables)
+            if type(self._connection).reset is not ConnectionBase.reset:
+                self._connection.reset()  # what is left of an old connection would prove nothing
+            answer: Result = self._execute_module(module_name=module, module_args=arguments, task_vars=self._variables)
             return answer
         finally:
             self._connection.close()

@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Action plugin of the module sshd: confirms a change over a new connection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleError
+
+from ansible_collections.alfred.portmap.plugins.plugin_utils._confirmation import TransactionAction
+
+
+class ActionModule(TransactionAction):
+    """Runs the module sshd, and the second half of its transaction."""
+
+    module = "alfred.portmap.sshd"
+
+    def aftermath(self, task_vars: dict[str, t.Any]) -> tuple[bool, str]:
+        """Ask sshd_info."""
+        arguments = {name: self._task.args[name] for name in ("state_dir",) if name in self._task.args}
+        info = self._execute_module(module_name="alfred.portmap.sshd_info", module_args=arguments, task_vars=task_vars)
+        if info.get("failed"):
+            raise AnsibleError(str(info.get("msg")))
+        if info["pending"] is not None:
+            return False, f"the change is still pending (since {info['pending']['armed']})"
+        if info["in_force"]:
+            state = "the configuration that was confirmed last is in its place, unchanged"
+        elif not info["present"]:
+            state = "there is no drop-in of ours, as before" if not info["differences"] else "there is no drop-in of ours"
+        else:
+            state = f"what is there is not what was confirmed: {'; '.join(info['differences'])}"
+        rolled_back = info["last_rollback"]
+        how = f" ({rolled_back['result']}, at {rolled_back['time']})" if rolled_back else ""
+        return True, f"{state}{how}.\nLook at it: {info['drop_in']}; the one that was undone is {info['rejected_file']}"

@@ -1,0 +1,168 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How sshd runs on this host: as a service, at a socket of systemd's, or by itself; with which options, on which ports, and how it reads anew.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
+
+A reload ends no session: the listening process executes itself anew, and those of the sessions go on (sshd(8), SIGHUP). It is never restarted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import time
+from dataclasses import dataclass
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
+from ansible_collections.alfred.portmap.plugins.module_utils._sockets import listeners
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import MAIN
+
+RUNNING = "/run/systemd/system"
+SERVICES = ("ssh.service", "sshd.service")  # Debian's name, everybody else's
+SOCKETS = ("ssh.socket", "sshd.socket")
+PATIENCE = 10.0  # seconds for a reloaded sshd to listen again
+_FLAGS_WITH_VALUE = "cCEfghopu"  # options of sshd that take an argument (sshd(8))
+
+
+class ServiceError(Exception):
+    """sshd could not be reloaded, or does not listen after it was."""
+
+
+@dataclass(frozen=True)
+class SshdService:
+    """One look at how sshd runs. `mode`:
+
+    - service: a unit of systemd's that listens itself
+    - socket: systemd listens, and starts the unit for the first connection; it goes on running
+    - connections: systemd listens, and starts one sshd for each connection: nothing has to be reloaded
+    - process: no systemd, or sshd is none of its units
+    - none: it does not run
+    """
+
+    mode: str
+    unit: str
+    pid: int  # of the listening sshd, 0 if there is none
+    ports: tuple[int, ...]  # where it takes connections now
+    options: tuple[str, ...]  # of its command line, but for those that only say how it runs
+    main: str  # its main configuration file
+    units: tuple[str, ...]  # those that take connections: what a change must be undone before, at boot
+    inodes: frozenset[int]  # of its own listening sockets
+
+    @property
+    def reload(self) -> str:
+        """The command of sh(1) that makes it read its files anew, and that starts it where it should run and does not."""
+        if self.mode == "service":
+            unit = shlex.quote(self.unit)
+            return f"if systemctl is-active --quiet {unit}; then systemctl reload {unit}; else systemctl --no-block start {unit}; fi"
+        if self.mode == "socket":
+            unit = shlex.quote(self.unit)
+            return f"if systemctl is-active --quiet {unit}; then systemctl reload {unit}; fi"
+        if self.mode == "process":
+            return f"kill -HUP {self.pid}"
+        return ":"
+
+
+def look(module: AnsibleModule) -> SshdService:
+    """How sshd runs now. Raises OSError, and SocketsError if the sockets can't be read."""
+    units = _units(module)
+    service = next((name for name in SERVICES if units.get(name, {}).get("ActiveState") in ("active", "reloading")), "")
+    socket = next((name for name in SOCKETS if units.get(name, {}).get("ActiveState") == "active"), "")
+    known = tuple(name for name in (*SERVICES, *SOCKETS) if units.get(name, {}).get("LoadState") == "loaded")
+    own = [one for one in listeners() if one.transport == "tcp" and one.owner is not None]
+    if service:
+        mode, unit, pid = "socket" if socket else "service", service, int(units[service].get("MainPID", "0"))
+    elif socket:
+        per_connection = units[socket].get("Accept") == "yes"
+        loaded = next((name for name in SERVICES if name in known), SERVICES[0])
+        mode, unit, pid = "connections" if per_connection else "socket", loaded, 0
+    else:
+        pid = next((one.owner.pid for one in own if one.owner is not None and one.owner.process == "sshd" and _listens(one.owner.pid)), 0)
+        mode, unit = "process" if pid else "none", ""
+    held = [one for one in own if pid and one.owner is not None and one.owner.pid == pid]
+    ports = _socket_ports(units[socket]["Listen"]) if socket else {one.port for one in held}
+    options, main = _options(_command_line(pid))
+    return SshdService(mode, unit, pid, tuple(sorted(ports)), tuple(options), main, known, frozenset(one.inode for one in held))
+
+
+def reload(module: AnsibleModule, before: SshdService) -> None:
+    """Make sshd read its files anew, and wait until it listens again. Raises ServiceError."""
+    rc, out, err = module.run_command(["/bin/sh", "-c", before.reload], environ_update=ENVIRONMENT)
+    if rc != 0:
+        raise ServiceError(f"sshd could not be reloaded: {(err or out).strip() or f'exit status {rc}'}")
+    if not before.inodes:
+        return
+    # It closes its sockets and opens new ones: the old ones are gone when the new configuration is in force.
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        now = {one.inode: one.port for one in listeners() if one.owner is not None and one.owner.pid == before.pid}
+        if before.mode == "socket" or (not before.inodes & set(now) and set(now.values()) >= set(before.ports)):
+            return
+        if time.monotonic() > deadline:
+            listening = ", ".join(str(port) for port in sorted(set(now.values()))) or "none"
+            raise ServiceError(f"sshd did not come back on port {', '.join(str(port) for port in before.ports)} after its reload (it listens on: {listening})")
+        time.sleep(0.05)
+
+
+def _units(module: AnsibleModule) -> dict[str, dict[str, str]]:
+    """What systemd says of each of the units, by the name that it was asked for."""
+    path = module.get_bin_path("systemctl")
+    if path is None or not os.path.isdir(RUNNING):
+        return {}
+    found = {}
+    for name in (*SERVICES, *SOCKETS):
+        # A name that stands for another unit (Debian's sshd.service) answers for that one: each is asked alone.
+        _rc, out, _err = module.run_command([path, "show", "--property", "Id,LoadState,ActiveState,MainPID,Accept,Listen", name], environ_update=ENVIRONMENT)
+        values: dict[str, str] = {}
+        for line in out.splitlines():
+            key, _equals, value = line.partition("=")
+            values[key] = f"{values[key]} {value}" if key in values else value
+        if values.get("Id", name) == name:
+            found[name] = values
+    return found
+
+
+def _socket_ports(listen: str) -> set[int]:
+    """The TCP ports of `[::]:22 (Stream) 0.0.0.0:2222 (Stream)`."""
+    return {int(port) for port in re.findall(r"(?:^|\s)(?:\S*:)?(\d+) \(Stream\)", listen)}
+
+
+def _listens(pid: int) -> bool:
+    """Is it the process that listens, and not that of a session that forwards a port?"""
+    return "[listener]" in _command_line(pid)
+
+
+def _command_line(pid: int) -> str:
+    """sshd writes its options into its title: `sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups`."""
+    if not pid:
+        return ""
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            return file.read().replace("\0", " ").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _options(title: str) -> tuple[list[str], str]:
+    """(the options that beat its files, its main file) out of its title."""
+    found = re.match(r"sshd: \S+ ?(.*?) ?\[listener\]", title)
+    words = found.group(1).split() if found else []
+    options: list[str] = []
+    main = MAIN
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-") or len(word) < 2:
+            continue
+        letter = next((sign for sign in word[1:] if sign in _FLAGS_WITH_VALUE), "")
+        value = ""
+        if letter:
+            value = word.partition(letter)[2] or (words.pop(0) if words else "")
+        if letter == "f":
+            main = value
+        elif letter in ("o", "p"):
+            options += [f"-{letter}", value]
+    return options, main

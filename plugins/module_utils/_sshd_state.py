@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the SSH layer keeps on the host, and the files that it changes.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
+
+In DIRECTORY/ssh (0700, its files 0600)::
+
+    confirmed.conf        the drop-in as it was confirmed last
+    pending-TOKEN.conf    the drop-in of the change under way, from before it is written until it is confirmed or undone
+    before-N              the files as they were before that change: what its undo puts back
+    rejected.conf         the last drop-in that was undone, for whoever wants to know what it was
+    expire-TAG.sh, after-TAG.conf   what ends temporary access (_sshd_expiry.py)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shlex
+import shutil
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.alfred.portmap.plugins.module_utils._files import DIRECTORY_MODE, read_text, remove, sync_directory, write_text
+
+
+class DecidedError(Exception):
+    """The change that was to be confirmed is not pending any more: it was undone, or never was."""
+
+
+def sha256(text: str) -> str:
+    """The hash of a text, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def content(path: str) -> t.Optional[str]:
+    """A file's text; None if it is not there. Bytes that are no UTF-8 survive (PEP 383). Raises OSError."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file as it is and as it has to be; None: it is not there, or has to go."""
+
+    path: str
+    before: t.Optional[str]
+    after: t.Optional[str]
+    mode: int = 0o600  # of a file that is made
+    shared: bool = False  # others write into it, too: what they put there meanwhile is not undone
+
+    @property
+    def changes(self) -> bool:
+        """Does anything have to be done?"""
+        return self.before != self.after
+
+    def apply(self) -> None:
+        """Write or remove it; a file that was there keeps its owner and mode. Raises OSError."""
+        if self.after is None:
+            remove(self.path)
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(self.path), 0o755)
+            _write(self.path, self.after, self.mode)
+        sync_directory(os.path.dirname(self.path))
+
+    def undo(self, backup: str) -> str:
+        """The command of sh(1) that puts it back, from the file `backup` in the working directory."""
+        path, draft = shlex.quote(self.path), shlex.quote(self.path + ".portmap")
+        if self.before is None:
+            return f"rm -f {path}"
+        command = f"cp -p {backup} {draft} && mv -f {draft} {path}"
+        if self.shared and self.after is not None:
+            return f'{{ [ "$(sha256sum <{path})" != "{sha256(self.after)}  -" ] || {{ {command}; }}; }}'
+        return f"{{ {command}; }}"
+
+
+def _write(path: str, text: str, mode: int) -> None:
+    draft = path + ".portmap"
+    remove(draft)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileNotFoundError):
+        found = os.stat(path)
+        mode = found.st_mode & 0o7777
+        os.chown(draft, found.st_uid, found.st_gid)
+    os.chmod(draft, mode)
+    os.rename(draft, path)
+
+
+class SshState:
+    """The files of the SSH layer below `directory` (normally /var/lib/portmap)."""
+
+    def __init__(self, directory: str) -> None:
+        self.parent = directory
+        self.directory = os.path.join(directory, "ssh")
+        self.confirmed_file = os.path.join(self.directory, "confirmed.conf")
+        self.rejected_file = os.path.join(self.directory, "rejected.conf")
+
+    def pending_file(self, token: str) -> str:
+        """Where the drop-in of a transaction is while it is pending."""
+        return os.path.join(self.directory, f"pending-{token}.conf")
+
+    def confirmed(self) -> t.Optional[str]:
+        """The drop-in that was confirmed last; None if none was. Raises OSError, and ValueError if it can't be read."""
+        try:
+            return read_text(self.confirmed_file)
+        except FileNotFoundError:
+            return None
+
+    def _others(self) -> list[str]:
+        """What is there of a change under way."""
+        with contextlib.suppress(FileNotFoundError):
+            return [os.path.join(self.directory, name) for name in sorted(os.listdir(self.directory)) if name.startswith(("pending-", "before-"))]
+        return []
+
+    def interrupted(self) -> bool:
+        """Is there a change? To be asked with the lock held, and where no transaction is under way: then its run did not end."""
+        return any(os.path.basename(path).startswith("pending-") for path in self._others())
+
+    def make(self) -> None:
+        """Make the directory."""
+        for path in (self.parent, self.directory):
+            if not os.path.isdir(path):
+                os.mkdir(path, DIRECTORY_MODE)
+        os.chmod(self.directory, DIRECTORY_MODE)
+
+    def write_pending(self, token: str, drop_in: str, changes: t.Sequence[FileChange]) -> None:
+        """Write the candidate and what its undo needs, on the disk before this returns; what is left of other runs goes."""
+        self.make()
+        self.drop_pending()
+        for number, change in enumerate(changes):
+            if change.before is not None:
+                shutil.copy2(change.path, self.backup(number))
+                found = os.stat(change.path)
+                os.chown(self.backup(number), found.st_uid, found.st_gid)
+        write_text(self.pending_file(token), drop_in)
+        sync_directory(self.directory)
+
+    def backup(self, number: int) -> str:
+        """Where a file of the change is kept as it was."""
+        return os.path.join(self.directory, f"before-{number}")
+
+    def drop_pending(self) -> None:
+        """Forget the change."""
+        for path in self._others():
+            remove(path)
+
+    def pending(self, token: str) -> str:
+        """The drop-in of the change. Raises DecidedError if it is not pending."""
+        try:
+            return read_text(self.pending_file(token))
+        except (OSError, ValueError) as error:
+            raise DecidedError(f"there is nothing to confirm: {error}") from None
+
+    def promote(self, token: str) -> None:
+        """The change is confirmed. The rename decides: raises DecidedError if it was undone before."""
+        try:
+            os.rename(self.pending_file(token), self.confirmed_file)
+        except FileNotFoundError:
+            raise DecidedError("it was undone before it was confirmed") from None
+        self.drop_pending()
+        sync_directory(self.directory)
+
+    def exists(self) -> bool:
+        """Is there anything of ours on the disk?"""
+        return os.path.lexists(self.directory)
+
+    def remove(self) -> None:
+        """Remove our files and directory, and the directory above it if nothing else is in there."""
+        for path in [*self._others(), self.rejected_file, self.confirmed_file]:
+            remove(path)
+            remove(path + ".new")
+        for path in (self.directory, self.parent):
+            with contextlib.suppress(OSError):  # it holds something that is not ours
+                os.rmdir(path)
