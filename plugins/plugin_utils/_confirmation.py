@@ -176,14 +176,19 @@ class _Delegate(ActionBase):
         return delegate
 
     _variables: Result
+    _module: str
 
     def call(self, module: str, arguments: Result) -> Result:
-        """What the module answers there."""
-        self._task.args = arguments
+        """What a module answers there."""
+        self._module, self._task.args = module, arguments
+        return self.run()
+
+    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
+        """Run the module of `call`, over a new connection: what is left of an old one would prove nothing."""
         try:
             if type(self._connection).reset is not ConnectionBase.reset:
-                self._connection.reset()  # what is left of an old connection would prove nothing
-            answer: Result = self._execute_module(module_name=module, module_args=arguments, task_vars=self._variables)
+                self._connection.reset()
+            answer: Result = self._execute_module(module_name=self._module, module_args=self._task.args, task_vars=self._variables)
             return answer
         finally:
             self._connection.close()
