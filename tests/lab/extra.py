@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the alfred.portmap authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Further hosts beside the lab's own, made for a test and gone with it: of the same image, on the lab's network.
+"""Further hosts beside the lab's own, made for a test and gone with it: of the lab's images, on its network.
 
 They are in no inventory of the lab. A test writes its own, with vars(): Ansible goes straight in, from the operators' address.
 """
@@ -69,11 +69,14 @@ class ExtraHost:
 
 
 @contextlib.contextmanager
-def extra_host(name: str, number: int, *docker_options: str) -> t.Iterator[ExtraHost]:
-    """A host at 203.0.113.NUMBER and 2001:db8:1::NUMBER (20 to 47 are free; test_containers.py routes 48 to 55), booted, with the lab's operator key let in."""
+def extra_host(name: str, number: int, *docker_options: str, suite: str = "bookworm") -> t.Iterator[ExtraHost]:
+    """A host of this Debian at 203.0.113.NUMBER and 2001:db8:1::NUMBER, booted, with the lab's operator key let in.
+
+    20 to 39 are the tests'; the scenario ssh_bastion has 40 to 44, test_containers.py routes 48 to 55.
+    """
     host = ExtraHost(name, f"203.0.113.{number}", f"2001:db8:1::{number}")
     container = f"portmap-{name}"
-    image = subprocess.run([str(BUILD)], check=True, capture_output=True, text=True).stdout.strip()
+    image = subprocess.run([str(BUILD), "", suite], check=True, capture_output=True, text=True).stdout.strip()
     subprocess.run(["docker", "rm", "--force", "--volumes", container], check=False, capture_output=True)
     network = ["--network", "portmap-lab", "--ip", host.v4, "--ip6", host.v6]
     command = ["docker", "run", "--detach", "--name", container, "--hostname", name, *SYSTEMD, *docker_options, *network, image, "/sbin/init"]
