@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the alfred.portmap authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Findings: what a check of the firewall says as such, and those of all hosts as one table for people.
+"""Findings: what a look at the firewall and at sshd says as such, and those of all hosts as one table for people.
 
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 """
@@ -33,6 +33,18 @@ def of_firewall(result: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
     conflicts = [("{kind}: {where} {what}".format(**conflict), conflict["advice"]) for conflict in result["conflicts"]]
     found = [(reason, "a run of the role firewall mends it") for reason in reasons] + conflicts
     return [{"text": text, "why": why} for text, why in found]
+
+
+def of_sshd(result: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
+    """The findings, with text and why, in what the module sshd_info answered; [] if it was skipped, and on a host without a drop-in of ours."""
+    if result.get("skipped"):
+        return []
+    if "differences" not in result:
+        return [{"text": f"cannot be told: {result.get('msg') or 'no answer'}", "why": "the module sshd_info failed"}]
+    found = [{"text": text, "why": "a run of the role ssh_bastion mends it"} for text in result["differences"]]
+    if not result["valid"]:
+        found.append({"text": f"sshd would not start again: {result['problem']}", "why": "a file of its configuration is broken"})
+    return found
 
 
 def table(findings: t.Sequence[t.Mapping[str, t.Any]]) -> str:

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.alfred.portmap.plugins.filter.findings_table import findings_table
 from ansible_collections.alfred.portmap.plugins.filter.firewall_findings import firewall_findings
+from ansible_collections.alfred.portmap.plugins.filter.sshd_findings import sshd_findings
 from ansible_collections.alfred.portmap.plugins.plugin_utils._findings import table
 
 
@@ -70,3 +71,11 @@ def test_a_check_that_could_not_be_made_is_a_finding() -> None:
     assert firewall_findings({"skipped": True}) == []
     assert [one["text"] for one in firewall_findings({"failed": True, "msg": "no nft"})] == ["cannot be told: no nft"]
     assert len(firewall_findings({})) == 1
+
+
+def test_what_is_wrong_with_sshd() -> None:
+    assert sshd_findings({"skipped": True}) == []
+    assert sshd_findings({"differences": [], "valid": True}) == []
+    found = sshd_findings({"differences": ["it was changed by hand"], "valid": False, "problem": "line 1: Bad"})
+    assert [one["text"] for one in found] == ["it was changed by hand", "sshd would not start again: line 1: Bad"]
+    assert [one["text"] for one in sshd_findings({"failed": True, "msg": "no sshd"})] == ["cannot be told: no sshd"]
