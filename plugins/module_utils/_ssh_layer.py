@@ -27,7 +27,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import
     without_include,
 )
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_expiry import Expiry, seconds_left
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_judge import Judge, Trial
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_judge import EVERYBODY, Judge, Trial
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_options import BANNER_FILE, Options
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import FileChange, content
 
@@ -66,11 +66,14 @@ def present(host: Host, options: Options, seconds: int) -> tuple[Result, Diff]:
     left = expiry.others(text)
     if left and not reasons:
         reasons.append("a timer is left that ends access which is not given any more")
+    overruled = judge.overruled()
+    for line in (line for line in overruled if line.block and line.block.lower() != "all" and reasons):
+        host.module.warn(f"an exception is not in force any more: {line} (Match {line.block}); if it has to be, state it in the option exempt")
     result: Result = {
         "changed": bool(reasons),
         "reasons": reasons,
         "logins": judge.before_and_after() if reasons else [],
-        "overruled": [str(line) for line in judge.overruled()],
+        "overruled": [str(line) for line in overruled],
         "not_known": not_known,
         "transaction": None,
     }
@@ -99,7 +102,7 @@ def absent(host: Host, seconds: int) -> tuple[Result, Diff]:
     result: Result = {"changed": bool(reasons), "reasons": reasons, "transaction": None}
     if any(change.changes for change in changes):
         trial = _try(host, _main_text(host), None)
-        judge = Judge(host.sshd, host.service, trial, None, incoming_session(), incoming_user(), ())
+        judge = Judge(host.sshd, host.service, trial, EVERYBODY, incoming_session(), incoming_user(), ())
         _refuse(host, seconds, [], judge.lock_out())
         if not host.module.check_mode:
             others = [change for change in changes[1:] if change.changes]

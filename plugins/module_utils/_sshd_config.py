@@ -95,6 +95,7 @@ class Statement:
     line: int
     keyword: str  # in lower case
     arguments: str
+    block: str = ""  # the criteria of the Match that it stands under
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.keyword} {self.arguments}"
@@ -102,10 +103,14 @@ class Statement:
 
 def parse(file: str, text: str) -> t.Iterator[Statement]:
     """The statements of one file's text."""
+    block = ""
     for number, line in enumerate(text.splitlines(), 1):
         found = re.match(r'\s*"?([A-Za-z][A-Za-z0-9]*)"?(?:\s*=\s*|\s+)(.*?)\s*$', line)
         if found:
-            yield Statement(file, number, found.group(1).lower(), found.group(2))
+            statement = Statement(file, number, found.group(1).lower(), found.group(2), block)
+            yield statement
+            if statement.keyword == "match":
+                block = statement.arguments
 
 
 def included(arguments: str, assumed: str) -> list[str]:

@@ -21,6 +21,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service impor
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import content
 
 NOBODY = "portmap-nobody"  # a user of no host: what is in force for whoever has no block of their own
+EVERYBODY = Wanted({"anywhere": ["0.0.0.0/0", "::/0"]}, {})
 _ADDS_UP = {"hostkey"}  # every file may name some: what is in force is more than what we say
 
 
@@ -36,14 +37,14 @@ class Trial:
 
 
 class Judge:
-    """One configuration on this host. `wanted`: what our part of it says; None if there is none."""
+    """One configuration on this host. `wanted`: what our part of it says; EVERYBODY if there is none."""
 
     def __init__(
         self,
         sshd: Sshd,
         service: SshdService,
         trial: Trial,
-        wanted: t.Optional[Wanted],
+        wanted: Wanted,
         session: t.Optional[Session],
         user: t.Optional[str],
         users: t.Sequence[str],
@@ -56,7 +57,7 @@ class Judge:
         self._user = user
         self._users = users
         self._answers: dict[tuple[str, str, str], Effective] = {}
-        self._inside, self._outside = examples(wanted.sources) if wanted is not None else ([], [])
+        self._inside, self._outside = examples(wanted.sources)
 
     def _effective(self, file: str, address: str, user: str) -> Effective:
         asked = (file, address, user)
@@ -76,11 +77,10 @@ class Judge:
 
     def overruling(self) -> list[str]:
         """Which settings would not be in force for those who are let in, and who is not kept out that should be."""
-        assert self._wanted is not None
         problems: dict[str, None] = {}
         keywords = [keyword for keyword in self._wanted.settings if keyword.lower() not in _ADDS_UP]
         for address in self._inside:
-            for user in {self._person(), NOBODY}:
+            for user in dict.fromkeys((self._person(), NOBODY)):
                 real, ours = self._effective(self._trial.main, address, user), self._effective(self._trial.drop_in, address, user)
                 for keyword in keywords:
                     if real.values(keyword) != ours.values(keyword):
@@ -104,10 +104,14 @@ class Judge:
         return statements(self._service.main, DROP_IN, lambda path: content(path) or "")
 
     def overruled(self) -> list[Statement]:
-        """The lines of other files that say something else than we do."""
-        assert self._wanted is not None
+        """The lines of other files that say something else than we do, and that we have no exemption for."""
         ours = {keyword.lower(): value for keyword, value in self._wanted.settings.items()}
-        return [line for line in self._statements() if line.keyword in ours and line.arguments.lower() != ours[line.keyword].lower()]
+        exempt = {(block.match.lower(), keyword.lower()) for block in self._wanted.exempt for keyword in block.settings}
+        return [
+            line
+            for line in self._statements()
+            if line.keyword in ours and line.arguments.lower() != ours[line.keyword].lower() and (line.block.lower(), line.keyword) not in exempt
+        ]
 
     def ports(self, planned: t.Sequence[int]) -> list[str]:
         """What is wrong with where sshd listens."""
@@ -145,7 +149,7 @@ class Judge:
         if session is None or session.client == session.server or ipaddress.ip_address(session.client).is_loopback:
             return None
         whose = f"this SSH session came as {self._person()} from {session.client}"
-        if self._wanted is not None and not contains(self._wanted.sources, session.client):
+        if not contains(self._wanted.sources, session.client):
             named = "; ".join(f"{name}: {', '.join(networks) or 'nobody'}" for name, networks in self._wanted.networks.items())
             return f"you would be locked out: {whose}, and sshd would let only these in: {named}"
         found = account(self._user) if self._user is not None else None

@@ -155,3 +155,14 @@ def test_the_candidate_takes_the_place_of_the_drop_in(tree: pathlib.Path) -> Non
     assert staged(main, drop_in_of(tree), None) == others
     (tree / "d" / "50-cloud-init.conf").unlink()
     assert staged(main, drop_in_of(tree), None) == "#\nUsePAM yes\n", "an Include of nothing is an error"
+
+
+def test_what_stands_under_a_match() -> None:
+    text = "UsePAM yes\nMatch User a\n  X11Forwarding yes\nMatch all\nUseDNS no\n"
+    assert [(one.keyword, one.block) for one in parse("f", text)] == [
+        ("usepam", ""),
+        ("match", ""),
+        ("x11forwarding", "User a"),
+        ("match", "User a"),
+        ("usedns", "all"),
+    ]
