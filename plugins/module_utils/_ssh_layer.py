@@ -22,6 +22,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import
     Temporary,
     Wanted,
     read_before,
+    shown,
     staged,
     with_include,
     without_include,
@@ -49,12 +50,12 @@ def present(host: Host, options: Options, seconds: int) -> tuple[Result, Diff]:
     text = wanted.render()
     trial = _try(host, main, text)
     judge = Judge(host.sshd, host.service, trial, wanted, incoming_session(), incoming_user(), options.users)
-    _refuse(host, seconds, [*judge.overruling(), *judge.ports(options.ports), *judge.logins()], judge.lock_out())
+    _refuse(host, seconds, [*judge.overruling(), *judge.algorithms(), *judge.ports(options.ports), *judge.logins()], judge.lock_out())
 
     drop_in = FileChange(DROP_IN, content(DROP_IN), text)
     changes = [
         FileChange(BANNER_FILE, content(BANNER_FILE), options.banner.rstrip("\n") + "\n" if options.banner else None, 0o644),
-        FileChange(host.service.main, main, _with_include(host, main), shared=True),
+        FileChange(os.path.realpath(host.service.main), main, _with_include(host, main), shared=True),
     ]
     reasons = [*_drift(host, drop_in), *_first(host)]
     if changes[0].changes:
@@ -78,11 +79,23 @@ def present(host: Host, options: Options, seconds: int) -> tuple[Result, Diff]:
         "transaction": None,
     }
     if reasons and not host.module.check_mode:
-        if temporary is not None:
-            host.state.make()
-            expiry.arm(temporary.until, text, after, host.service.reload)
-        if any(change.changes for change in (drop_in, *changes)) or host.state.confirmed() != text:
-            result["transaction"] = put_in_force(host, drop_in, [change for change in changes if change.changes], seconds, incoming_session())
+
+        def prepare() -> None:
+            if temporary is not None:
+                host.state.make()
+                expiry.arm(temporary, text, after, host.service.renew)
+
+        if any(change.changes for change in (drop_in, *changes)) or host.state.confirmed() != text or host.state.interrupted():
+            others = [change for change in changes if change.changes]
+            try:
+                result["transaction"] = put_in_force(host, drop_in, others, seconds, incoming_session(), prepare)
+            except Exception:
+                if content(DROP_IN) != text:
+                    expiry.forget(text)
+                    host.state.tidy()
+                raise
+        else:
+            prepare()
         if result["transaction"] is None:
             _settle(host, text)
     return result, _diff([drop_in, *changes])
@@ -94,13 +107,13 @@ def absent(host: Host, seconds: int) -> tuple[Result, Diff]:
     changes = [
         FileChange(DROP_IN, content(DROP_IN), None),
         FileChange(BANNER_FILE, content(BANNER_FILE), None),
-        FileChange(host.service.main, main, None if main is None else without_include(main, DROP_IN), shared=True),
+        FileChange(os.path.realpath(host.service.main), main, None if main is None else without_include(main, DROP_IN), shared=True),
     ]
     reasons = [f"{change.path} is {'there' if change.after is None else 'to be as it was'}" for change in changes if change.changes]
     if host.state.exists():
         reasons.append(f"{host.state.directory} is there")
     result: Result = {"changed": bool(reasons), "reasons": reasons, "transaction": None}
-    if any(change.changes for change in changes):
+    if any(change.changes for change in changes) or host.state.interrupted():
         trial = _try(host, _main_text(host), None)
         judge = Judge(host.sshd, host.service, trial, EVERYBODY, incoming_session(), incoming_user(), ())
         _refuse(host, seconds, [], judge.lock_out())
@@ -123,8 +136,10 @@ def _settle(host: Host, text: str) -> None:
     """A drop-in is confirmed: what belongs to others goes, and without any ("") all that is ours."""
     expiry = Expiry(host.module, host.state, DROP_IN)
     expiry.disarm(expiry.others(text or None))
+    host.state.drop_pending()  # of a run that did not end
     if not text:
         host.transaction.forget()
+        host.state.unmake(DROP_IN)
         host.state.remove()
 
 
@@ -138,13 +153,14 @@ def _main_text(host: Host) -> str:
         raise RefusedError(f"{host.service.main} is not there, and sshd does not start without it. Nothing was changed")
     trial = Trial(host.module.tmpdir, staged(main, DROP_IN, None), None)
     try:
-        host.sshd.check(trial.main)
+        effective = host.sshd.effective(trial.main)
     except SshdError as error:
         message = str(error).replace(trial.main, host.service.main)
         raise RefusedError(
             f"sshd would not take its configuration as it is now, even without a change, so that the next reload or reboot would end it. Mend that "
             f"first; nothing was changed. sshd -t says: {message}"
         ) from None
+    host.sshd.host_keys = [path for path in effective.values("HostKey") if os.path.exists(path)]
     return main
 
 
@@ -241,7 +257,7 @@ def _refuse(host: Host, seconds: int, problems: list[str], lock_out: t.Optional[
 
 def _diff(changes: t.Sequence[FileChange]) -> Diff:
     return [
-        {"before_header": change.path, "before": change.before or "", "after_header": change.path, "after": change.after or ""}
+        {"before_header": change.path, "before": shown(change.before or ""), "after_header": change.path, "after": shown(change.after or "")}
         for change in changes
         if change.changes
     ]

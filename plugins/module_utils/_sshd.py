@@ -85,6 +85,7 @@ class Sshd:
         self._module = module
         self._options = list(options)
         self.path = str(path)
+        self.host_keys: list[str] = []  # what a file that names none needs, where they are in no place of sshd's own
 
     def version(self) -> str:
         """OpenSSH's version, as 9.2p1."""
@@ -96,14 +97,17 @@ class Sshd:
         """Raise SshdError if sshd would not start with this main file."""
         self._run(["-t", "-f", file])
 
-    def effective(self, file: str, client: t.Optional[Client] = None) -> Effective:
-        """What is in force for a client. Raises SshdError."""
-        return Effective(self._run(["-T", "-f", file, *(["-C", client.specification] if client else [])]))
+    def effective(self, file: str, client: t.Optional[Client] = None, part: bool = False) -> Effective:
+        """What is in force for a client. `part`: the file is not all of a configuration. Raises SshdError."""
+        return Effective(self._run(["-T", "-f", file, *(["-C", client.specification] if client else []), *(self._keys() if part else [])]))
+
+    def _keys(self) -> list[str]:
+        return [word for path in self.host_keys for word in ("-h", path)]
 
     def unknown(self, file: str) -> set[int]:
         """The lines of a file whose keywords this sshd does not know. Raises SshdError if there is anything else wrong with it."""
         try:
-            self._run(["-t", "-f", file])
+            self._run(["-t", "-f", file, *self._keys()])
         except SshdError as error:
             messages = [line for line in str(error).splitlines() if line]
             found = [re.search(r" line (\d+): Bad configuration option", line) for line in messages]

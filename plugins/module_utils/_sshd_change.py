@@ -12,6 +12,7 @@ stands before sshd at boot.
 
 from __future__ import annotations
 
+import os
 import shlex
 import typing as t
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from dataclasses import dataclass
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._session import SameConnectionError, Session
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd import Sshd, SshdError
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import ServiceError, SshdService, reload
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import DecidedError, FileChange, SshState, content
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd import PRIVILEGE_SEPARATION, Sshd, SshdError
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_expiry import ExpiryError
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import PATIENCE, ServiceError, SshdService, comes_back, reload
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import PENDING, DecidedError, FileChange, SshState, content
 from ansible_collections.alfred.portmap.plugins.module_utils._transaction import BOOTING, Attempt, Transaction, TransactionError, new_token
 
 
@@ -36,51 +38,100 @@ class Host:
     transaction: Transaction
 
 
-def put_in_force(host: Host, drop_in: FileChange, others: t.Sequence[FileChange], seconds: int, session: t.Optional[Session]) -> t.Optional[dict[str, t.Any]]:
+def put_in_force(
+    host: Host,
+    drop_in: FileChange,
+    others: t.Sequence[FileChange],
+    seconds: int,
+    session: t.Optional[Session],
+    prepare: t.Callable[[], None] = lambda: None,
+) -> t.Optional[dict[str, t.Any]]:
     """Write the files, let sshd read them. With 0 seconds it is confirmed at once; else gives {state: armed, token, seconds}, and it undoes itself.
 
-    On an error the files are as they were and sshd has read them, and SshdError, ServiceError, TransactionError or OSError is raised.
+    `prepare` is called when the change is known to be under way, before a file of sshd's is written. On an error the files are as they were and
+    sshd has read them, and SshdError, ServiceError, TransactionError, ExpiryError or OSError is raised.
     """
     token = new_token()
     # The drop-in first, since a main file that names it may be read at any time.
     changes = [drop_in, *others]
-    host.state.write_pending(token, drop_in.after or "", changes)
     armed = False
     try:
+        host.state.write_pending(token, drop_in.after or "", changes)
         if seconds:
-            ways = undo(host, changes)
+            ways, last = undo(host, changes, _sound(host, drop_in))
             rejected = host.state.rejected_file
-            host.transaction.arm(token, seconds, host.state.pending_file(token), rejected, ways, session, boots_before=host.service.units)
+            host.transaction.arm(token, seconds, host.state.pending_file(token), rejected, ways, session, boots_before=host.service.units, last=last)
             armed = True
+        prepare()
         for change in changes:
-            change.apply()
+            if content(change.path) != change.before:
+                raise TransactionError(f"{change.path} was changed by somebody else at this very moment: run it again. Nothing was changed")
+        for change in changes:
+            if change.changes:
+                change.apply()
         host.sshd.check(host.service.main)
         reload(host.module, host.service)
-    except (SshdError, ServiceError, TransactionError, OSError):
-        for change in changes:
-            FileChange(change.path, content(change.path), change.before, change.mode).apply()
-        host.module.run_command(["/bin/sh", "-c", host.service.reload])
+    except (SshdError, ServiceError, TransactionError, ExpiryError, OSError) as error:
+        said = _put_back(host, changes)
         host.state.drop_pending()
         if armed:
             host.transaction.disarm()
-        raise
+        host.state.tidy()
+        if isinstance(error, OSError):
+            raise TransactionError(f"{error.filename or 'a file'}: {error.strerror}. {said or 'Nothing was changed'}") from None
+        raise type(error)(f"{error}. {said}") if said else error from None
     if not seconds:
         host.state.promote(token)
         return None
     return {"state": "armed", "token": token, "seconds": seconds}
 
 
-def undo(host: Host, changes: t.Sequence[FileChange]) -> list[Attempt]:
-    """The ways back: the files as they were, and where sshd does not take these, without our drop-in."""
-    back = " && ".join(change.undo(f"before-{number}") for number, change in enumerate(changes))
-    without = " && ".join([*(change.undo(f"before-{number}") for number, change in enumerate(changes)), f"rm -f {shlex.quote(changes[0].path)}"])
-    options = f" -f {shlex.quote(host.service.main)}"
-    # Before it was started nothing has to be read anew, and its directory in /run is not there yet.
-    read = f'{{ [ -n "${BOOTING}" ] || {{ {shlex.quote(host.sshd.path)} -t{options} && {{ {host.service.reload}; }}; }}; }}'
-    return [
-        Attempt(f"{back} && {read}", "the state of before is in force again"),
-        Attempt(f"{without} && {read}", "our settings were taken away, since sshd does not take those of before any more"),
-    ]
+def _sound(host: Host, drop_in: FileChange) -> bool:
+    """Would sshd start with the drop-in as it is? Somebody may have damaged it."""
+    if drop_in.before is not None and drop_in.before != host.state.confirmed():
+        try:
+            host.sshd.check(host.service.main)
+        except SshdError:
+            return False
+    return True
+
+
+def _put_back(host: Host, changes: t.Sequence[FileChange]) -> str:
+    """Make it as it was before a change that failed; for people, what came of it ("": there was nothing to do). Raises OSError."""
+    # All are looked at, whatever comes of the first.
+    needed = [change.restore(host.state.backup(number)) for number, change in enumerate(changes)]
+    if changes[0].before is None:
+        host.state.unmake(changes[0].path)
+    if not any(needed):
+        return ""
+    host.module.run_command(["/bin/sh", "-c", host.service.reload])
+    if comes_back(host.module, host.service, PATIENCE):
+        return "The files are as they were, and sshd takes connections"
+    return "The files are as they were, BUT SSHD DOES NOT TAKE CONNECTIONS: stay logged in, see what journalctl -u ssh says, mend that and start it"
+
+
+def undo(host: Host, changes: t.Sequence[FileChange], sound: bool) -> tuple[list[Attempt], Attempt]:
+    """The ways back: the files as they were, and where sshd does not take these, without our drop-in; and what is left to do if none of them works.
+
+    sound: sshd takes the drop-in of before.
+    """
+    path = shlex.quote(changes[0].path)
+    gone = f"rm -f {path}"
+    if changes[0].before is None:
+        # Its directory, too, if it was made for it; the file that says so is gone with that.
+        gone += f" && {{ ! rm {os.path.basename(host.state.made_file)} 2>/dev/null || rmdir {shlex.quote(os.path.dirname(changes[0].path))} || :; }}"
+    first = changes[0].undo("before-0", os.path.basename(host.state.confirmed_file)) if changes[0].before is not None and sound else gone
+    others = [change.undo(f"before-{number}") for number, change in enumerate(changes) if number]
+    back = " && ".join([first, *others])
+    without = "; ".join([*others, gone])
+    # Before it was started nothing has to be read anew.
+    check = f"mkdir -p -m 755 {PRIVILEGE_SEPARATION}; {shlex.quote(host.sshd.path)} -t -f {shlex.quote(host.service.main)}"
+    read = f'{{ [ -n "${BOOTING}" ] || {{ {check} && {{ {host.service.bring_back}; }}; }}; }}'
+    taken = "our settings were taken away, since those of before are damaged or sshd does not take them any more"
+    failed = "failed: sshd does not take its files, even without our settings, so that those that nobody confirmed are still in force"
+    # The next run finds that something was left to do.
+    last = Attempt(f"{back}; : >{PENDING}undo-failed.conf", failed)
+    return [Attempt(f"{{ {back}; }} && {read}", "the state of before is in force again"), Attempt(f"{{ {without}; }} && {read}", taken)], last
 
 
 def confirm(host: Host, drop_in: str, token: str, session: t.Optional[Session]) -> tuple[int, str]:

@@ -49,6 +49,11 @@ class Temporary:
     networks: t.Sequence[str]
     until: str  # UTC, as 2026-11-26T18:00:00Z
 
+    @property
+    def line(self) -> str:
+        """What the drop-in says of it."""
+        return f"#   until {self.until}: {', '.join(self.networks)}"
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -71,7 +76,7 @@ class Wanted:
         lines = [_TITLE, "# Who may log in from where:"]
         lines += [f"#   {name}: {', '.join(networks)}" for name, networks in self.networks.items()]
         if self.temporary is not None:
-            lines.append(f"#   until {self.temporary.until}: {', '.join(self.temporary.networks)}")
+            lines.append(self.temporary.line)
         lines.append(f"Match Address {','.join(['*', *(f'!{network}' for network in self.sources)])}")
         lines += _block({"DenyUsers": "*", **self.strangers})
         for exempt in self.exempt:
@@ -98,7 +103,12 @@ class Statement:
     block: str = ""  # the criteria of the Match that it stands under
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.keyword} {self.arguments}"
+        return shown(f"{self.file}:{self.line}: {self.keyword} {self.arguments}")
+
+
+def shown(text: str) -> str:
+    """Text of a file, of which bytes may have survived that are no UTF-8, for people."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def parse(file: str, text: str) -> t.Iterator[Statement]:
@@ -170,7 +180,7 @@ def without_include(text: str, drop_in: str) -> str:
 def staged(text: str, drop_in: str, candidate: t.Optional[str]) -> str:
     """A main file that reads `candidate` (None: nothing) in place of the drop-in: to try it before anything is touched."""
     lines = [f"Include {shlex.quote(candidate)}"] if candidate is not None else []
-    for line in without_include(text, drop_in).splitlines():
+    for line in without_include(text, drop_in).split("\n"):
         statement = next(parse("", line), None)
         if statement is not None and statement.keyword == "include":
             files = included(statement.arguments, drop_in)
@@ -178,4 +188,4 @@ def staged(text: str, drop_in: str, candidate: t.Optional[str]) -> str:
                 others = [shlex.quote(file) for file in files if file != drop_in]
                 line = f"Include {' '.join(others)}" if others else "#"
         lines.append(line)
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)

@@ -23,25 +23,37 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._files import read_text, remove, sync_directory, write_text
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import Temporary
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import SshState, sha256
 
 UNIT = "portmap-ssh-expiry"
 UNITS = "/etc/systemd/system"
 RUNNING = "/run/systemd/system"
+STAMPS = "/var/lib/systemd/timers"  # when each timer ran last: systemd's own, for Persistent=
 
 _SCRIPT = """\
 # Ends temporary access over SSH (alfred.portmap.sshd).
 umask 077
 cd {directory} || exit 1
+hash() {{ sha256sum <"$1" 2>/dev/null; }}
 # A change that is not decided yet might bring the access back: wait for it (the unit tries again).
-[ ! -e pending.json ] || exit 75
-drop_in=$(sha256sum <{drop_in})
-if [ "$drop_in" = "{before}  -" ]; then
-    cp -p {drop_in} {draft} && cat {after_file} >{draft} && mv -f {draft} {drop_in} || exit 1
-    cp {after_file} confirmed.conf.new && mv confirmed.conf.new confirmed.conf
+[ ! -e pending.json ] && [ -z "$(find . -name 'pending-*' -mmin -15)" ] || exit 75
+[ "$(hash {after_file})" = "{after}  -" ] || exit 1
+found=$(hash {drop_in})
+confirmed=$(hash confirmed.conf)
+# Somebody may have edited what was confirmed, and left the access in it.
+if [ "$confirmed" = "{before}  -" ] && grep -qF {line} {drop_in}; then
+    found=$confirmed
 fi
-# Also where the last try came that far, and no further.
-if [ "$drop_in" = "{before}  -" ] || [ "$drop_in" = "{after}  -" ]; then
+if [ "$found" = "{before}  -" ]; then
+    cp -p {drop_in} {draft} && cat {after_file} >{draft} && mv -f {draft} {drop_in} || exit 1
+    found="{after}  -"
+fi
+# Also where the last try came this far, and no further.
+if [ "$found" = "{after}  -" ]; then
+    if [ "$confirmed" = "{before}  -" ]; then
+        cp {after_file} confirmed.conf.new && mv confirmed.conf.new confirmed.conf || exit 1
+    fi
     {reload} || exit 1
 fi
 rm -f {files}
@@ -98,6 +110,7 @@ class Expiry:
             "link": os.path.join(UNITS, "timers.target.wants", f"{name}.timer"),
             "timer": os.path.join(UNITS, f"{name}.timer"),
             "service": os.path.join(UNITS, f"{name}.service"),
+            "stamp": os.path.join(STAMPS, f"stamp-{name}.timer"),
         }
 
     @staticmethod
@@ -118,11 +131,15 @@ class Expiry:
             return whole and self._systemctl(["is-active", os.path.basename(files["timer"])]) == 0
         return False
 
+    def forget(self, before: str) -> None:
+        """The end of this drop-in's is not needed: it is not in force."""
+        self.disarm([tag for tag in self._tags() if tag == self._tag(before)])
+
     def others(self, before: t.Optional[str]) -> list[str]:
         """The tags of timers that are there for other drop-ins than this one."""
         return [tag for tag in self._tags() if before is None or tag != self._tag(before)]
 
-    def arm(self, until: str, before: str, after: str, reload: str) -> None:
+    def arm(self, temporary: Temporary, before: str, after: str, reload: str) -> None:
         """Have the drop-in `before` replaced by `after` when the time has come. Raises ExpiryError, OSError."""
         if not os.path.isdir(RUNNING):
             raise ExpiryError("temporary: this host is not run by systemd, so nothing would end the access; nothing was changed")
@@ -135,11 +152,13 @@ class Expiry:
             "before": sha256(before),
             "after": sha256(after),
             "after_file": os.path.basename(files["after"]),
+            "line": shlex.quote(temporary.line),
             "reload": reload,
             "files": " ".join(shlex.quote(path) for path in files.values()),
         }
         write_text(files["after"], after)
         write_text(files["script"], _SCRIPT.format(**values))
+        until = temporary.until
         when = f"{until[:10]} {until[11:19]} UTC"
         for path, text in ((files["service"], _SERVICE.format(script=files["script"])), (files["timer"], _TIMER.format(until=until, calendar=when))):
             write_text(path, text)
@@ -147,6 +166,7 @@ class Expiry:
         with contextlib.suppress(FileExistsError):
             os.mkdir(os.path.dirname(files["link"]), 0o755)
         remove(files["link"])
+        remove(files["stamp"])
         os.symlink(files["timer"], files["link"])
         sync_directory(UNITS)
         self._systemctl(["daemon-reload"])
@@ -154,6 +174,9 @@ class Expiry:
         if self._systemctl(["restart", timer]) != 0:
             self.disarm([tag])
             raise ExpiryError(f"temporary: {timer}, which would end the access, does not start; nothing was changed")
+        if seconds_left(until) <= 0:  # then it may have started too late to run at all
+            self.disarm([tag])
+            raise ExpiryError(f"temporary: {until} is over by now, so that nothing would end the access; nothing was changed")
 
     def disarm(self, tags: t.Iterable[str]) -> None:
         """Forget some of them."""

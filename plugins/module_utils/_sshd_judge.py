@@ -12,16 +12,16 @@ import ipaddress
 import os
 import typing as t
 
-from ansible_collections.alfred.portmap.plugins.module_utils._files import write_text
 from ansible_collections.alfred.portmap.plugins.module_utils._session import Session
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd import Client, Effective, Sshd
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_access import account, contains, examples, refusal, shut_out
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd import Client, Effective, Sshd, SshdError
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_access import account, contains, examples, like, refusal, shut_out
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import DROP_IN, Statement, Wanted, staged, statements
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import SshdService
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import content
 
 NOBODY = "portmap-nobody"  # a user of no host: what is in force for whoever has no block of their own
 EVERYBODY = Wanted({"anywhere": ["0.0.0.0/0", "::/0"]}, {})
+_SIGNATURES = {"ssh-rsa": ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]}  # of a key whose signatures have other names (RFC 8332)
 _ADDS_UP = {"hostkey"}  # every file may name some: what is in force is more than what we say
 
 
@@ -31,9 +31,10 @@ class Trial:
     def __init__(self, directory: str, main: str, drop_in: t.Optional[str]) -> None:
         self.main = os.path.join(directory, "trial-main.conf")
         self.drop_in = os.path.join(directory, "trial-drop-in.conf")
-        if drop_in is not None:
-            write_text(self.drop_in, drop_in)
-        write_text(self.main, staged(main, DROP_IN, self.drop_in if drop_in is not None else None))
+        for path, text in ((self.drop_in, drop_in), (self.main, staged(main, DROP_IN, self.drop_in if drop_in is not None else None))):
+            if text is not None:
+                with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                    file.write(text)
 
 
 class Judge:
@@ -62,7 +63,7 @@ class Judge:
     def _effective(self, file: str, address: str, user: str) -> Effective:
         asked = (file, address, user)
         if asked not in self._answers:
-            self._answers[asked] = self._sshd.effective(file, self._client(address, user))
+            self._answers[asked] = self._sshd.effective(file, self._client(address, user), part=file == self._trial.drop_in)
         return self._answers[asked]
 
     def _client(self, address: str, user: str) -> Client:
@@ -93,11 +94,12 @@ class Judge:
                 problems[f"{address} could log in, which is not let in"] = None
         return list(problems)
 
-    def _culprits(self, keyword: str) -> str:
-        """Where else a keyword is set."""
-        if any(word.lower().startswith(keyword.lower()) for word in self._service.options):
+    def _culprits(self, *keywords: str) -> str:
+        """Where else one of these keywords is set."""
+        names = tuple(keyword.lower() for keyword in keywords)
+        if any(word.lower().startswith(names) for word in self._service.options):
             return f"it is an option of sshd's command line ({' '.join(self._service.options)}), which beats every file"
-        lines = [str(line) for line in self._statements() if line.keyword == keyword.lower()]
+        lines = [str(line) for line in self._statements() if line.keyword in names]
         return f"see {'; '.join(lines)}" if lines else "no file says so"
 
     def _statements(self) -> t.Iterator[Statement]:
@@ -112,6 +114,20 @@ class Judge:
             for line in self._statements()
             if line.keyword in ours and line.arguments.lower() != ours[line.keyword].lower() and (line.block.lower(), line.keyword) not in exempt
         ]
+
+    def algorithms(self) -> list[str]:
+        """Lists of algorithms that can't do: where patterns leave nothing sshd takes its whole list, without a word, and some key must be left."""
+        effective = self._sshd.effective(self._trial.main)
+        problems = []
+        for keyword, value in self._wanted.settings.items():
+            left = effective.value(keyword).split(",")
+            if value.startswith("-") and any(like(name, pattern) for name in left for pattern in value[1:].split(",")):
+                problems.append(f"{keyword} {value} leaves nothing, and then sshd takes its whole list ({', '.join(left)}): take away less")
+        offered = effective.value("HostKeyAlgorithms").split(",")
+        kinds = [_key_type(path) for path in effective.values("HostKey")]
+        if kinds and all(kind and not any(name in offered for name in _SIGNATURES.get(kind, [kind])) for kind in kinds):
+            problems.append(f"no host key would be left: this host has {', '.join(kinds)}, and HostKeyAlgorithms would be {', '.join(offered)}")
+        return problems
 
     def ports(self, planned: t.Sequence[int]) -> list[str]:
         """What is wrong with where sshd listens."""
@@ -149,6 +165,9 @@ class Judge:
         if session is None or session.client == session.server or ipaddress.ip_address(session.client).is_loopback:
             return None
         whose = f"this SSH session came as {self._person()} from {session.client}"
+        away = self._moved_away(session)
+        if away is not None:
+            return f"you would be locked out: {whose}, and {away}"
         if not contains(self._wanted.sources, session.client):
             named = "; ".join(f"{name}: {', '.join(networks) or 'nobody'}" for name, networks in self._wanted.networks.items())
             return f"you would be locked out: {whose}, and sshd would let only these in: {named}"
@@ -158,13 +177,34 @@ class Judge:
         reason = refusal(self._effective(self._trial.main, session.client, found.name), found, session.client)
         return f"you would be locked out: {whose}, and sshd would not let that in again: {reason}" if reason is not None else None
 
+    def _moved_away(self, session: Session) -> t.Optional[str]:
+        """Why sshd would not listen where the session came to, once it read its files anew; None if it would."""
+        if self._service.mode not in ("service", "process"):
+            return None
+        values = [value.split()[0] for value in self._sshd.effective(self._trial.main).values("ListenAddress")]
+        for value in values:
+            address, _colon, port = value.rpartition(":")
+            if int(port) == session.server_port and address.strip("[]").partition("%")[0] in (session.server, "::" if ":" in session.server else "0.0.0.0"):
+                return None
+        text = f"sshd's files say that it listens on {', '.join(values)}, though it still takes connections on {session.server} port {session.server_port}"
+        return f"{text}: its reload would move it away from there ({self._culprits('ListenAddress', 'Port', 'AddressFamily')})"
+
     def before_and_after(self) -> list[dict[str, str]]:
         """For clients inside and outside: does sshd refuse them whatever they try, now and then?"""
         found = []
         for address in [*self._inside, *self._outside]:
-            before, after = (self._effective(file, address, self._person()) for file in (self._service.main, self._trial.main))
-            found.append({"address": address, "user": self._person(), "before": _verdict(before), "after": _verdict(after)})
+            after = _verdict(self._effective(self._trial.main, address, self._person()))
+            try:
+                before = _verdict(self._effective(self._service.main, address, self._person()))
+            except SshdError:  # our own part was damaged; that the rest is sound was seen before
+                before = "unknown"
+            found.append({"address": address, "user": self._person(), "before": before, "after": after})
         return found
+
+
+def _key_type(path: str) -> str:
+    """The type of a host key, as its public half begins; "" if there is none to be read."""
+    return (content(path + ".pub") or "").partition(" ")[0]
 
 
 def _verdict(effective: Effective) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import time
 import typing as t
 from dataclasses import dataclass
 
@@ -51,8 +52,10 @@ def read_options(params: t.Mapping[str, t.Any]) -> Options:
     temporary = None
     if params["temporary"] is not None:
         until = params["temporary"]["until"]
-        if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", until) is None:
+        if not _is_time(until):
             problems.append(f"temporary.until: {until} must be a time in UTC, as 2026-11-26T18:00:00Z")
+        if not params["temporary"]["networks"]:
+            problems.append("temporary.networks: it names no address")
         temporary = Temporary(tuple(_networks("temporary.networks", params["temporary"]["networks"], problems)), until)
     for port in params["ports"]:
         if not 1 <= port <= 65535:
@@ -78,6 +81,15 @@ def read_options(params: t.Mapping[str, t.Any]) -> Options:
     if problems:
         raise OptionError("; ".join(problems) + ". Nothing was changed")
     return Options(networks, temporary, tuple(params["ports"]), settings, optional, tuple(exempt), params["banner"], tuple(params["users"]))
+
+
+def _is_time(text: str) -> bool:
+    """strptime() alone would take digits that are missing."""
+    try:
+        time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        return False
+    return re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text, re.ASCII) is not None
 
 
 def _networks(path: str, listed: t.Sequence[t.Any], problems: list[str]) -> list[str]:

@@ -66,6 +66,29 @@ class SshdService:
             return f"kill -HUP {self.pid}"
         return ":"
 
+    @property
+    def bring_back(self) -> str:
+        """The same for an undo, which fails if sshd does not run after it."""
+        if self.mode == "process":
+            return self.renew
+        if self.mode != "service":
+            return self.reload
+        unit = shlex.quote(self.unit)
+        # One that is just starting may have read them before they changed, and can't be told to read them anew.
+        ready = f'for wait in 1 2 3 4 5; do [ "$(systemctl is-active {unit})" = activating ] || break; sleep 1; done'
+        return f"{ready}; {self.reload} && for wait in 1 2 3; do sleep 1; systemctl is-active --quiet {unit} && break; done"
+
+    @property
+    def renew(self) -> str:
+        """The same for a later time, when it may run otherwise than now: what does not run reads them when it starts."""
+        if self.mode == "process":
+            return f"{{ ! grep -q '^sshd: .*listener' /proc/{self.pid}/cmdline 2>/dev/null || kill -HUP {self.pid}; }}"
+        if not self.unit:
+            return ":"
+        unit = shlex.quote(self.unit)
+        # One that is just starting may have read them before they changed.
+        return f"case $(systemctl is-active {unit}) in active|reloading) systemctl reload {unit};; activating) false;; esac"
+
 
 def look(module: AnsibleModule) -> SshdService:
     """How sshd runs now. Raises OSError, and SocketsError if the sockets can't be read."""
@@ -98,14 +121,29 @@ def reload(module: AnsibleModule, before: SshdService) -> None:
         return
     # It closes its sockets and opens new ones: the old ones are gone when the new configuration is in force.
     deadline = time.monotonic() + PATIENCE
-    while True:
+    while before.mode != "socket":
         now = {one.inode: one.port for one in listeners() if one.owner is not None and one.owner.pid == before.pid}
-        if before.mode == "socket" or (not before.inodes & set(now) and set(now.values()) >= set(before.ports)):
+        if not before.inodes & set(now) and set(now.values()) >= set(before.ports):
             return
-        if time.monotonic() > deadline:
+        ended = not os.path.exists(f"/proc/{before.pid}")
+        if ended and comes_back(module, before, 2.0):  # started anew by systemd
+            return
+        if ended or time.monotonic() > deadline:
             listening = ", ".join(str(port) for port in sorted(set(now.values()))) or "none"
-            raise ServiceError(f"sshd did not come back on port {', '.join(str(port) for port in before.ports)} after its reload (it listens on: {listening})")
+            how = "it ended" if ended else f"it listens on: {listening}"
+            raise ServiceError(f"sshd did not come back on port {', '.join(str(port) for port in before.ports)} after its reload ({how})")
         time.sleep(0.05)
+
+
+def comes_back(module: AnsibleModule, before: SshdService, seconds: float) -> bool:
+    """Wait until sshd takes connections where it did; gives whether it does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if set(look(module).ports) >= set(before.ports):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
 
 
 def _units(module: AnsibleModule) -> dict[str, dict[str, str]]:
@@ -153,9 +191,12 @@ def _options(title: str) -> tuple[list[str], str]:
     words = found.group(1).split() if found else []
     options: list[str] = []
     main = MAIN
+    whole = False  # the last word is the end of an option's value
     while words:
         word = words.pop(0)
         if not word.startswith("-") or len(word) < 2:
+            if whole:  # sshd takes no words of their own: a title does not say that a value had quotes
+                options[-1] += f" {word}"
             continue
         letter = next((sign for sign in word[1:] if sign in _FLAGS_WITH_VALUE), "")
         value = ""
@@ -165,4 +206,5 @@ def _options(title: str) -> tuple[list[str], str]:
             main = value
         elif letter in ("o", "p"):
             options += [f"-{letter}", value]
+        whole = letter in ("o", "p")
     return options, main

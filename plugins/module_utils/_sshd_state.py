@@ -11,6 +11,7 @@ In DIRECTORY/ssh (0700, its files 0600)::
     pending-TOKEN.conf    the drop-in of the change under way, from before it is written until it is confirmed or undone
     before-N              the files as they were before that change: what its undo puts back
     rejected.conf         the last drop-in that was undone, for whoever wants to know what it was
+    made-directory        is there if the drop-in's directory was not there before
     expire-TAG.sh, after-TAG.conf   what ends temporary access (_sshd_expiry.py)
 """
 
@@ -26,6 +27,8 @@ from dataclasses import dataclass
 
 from ansible_collections.alfred.portmap.plugins.module_utils._files import DIRECTORY_MODE, read_text, remove, sync_directory, write_text
 
+PENDING = "pending-"  # begins the names of what is not decided, or not done
+
 
 class DecidedError(Exception):
     """The change that was to be confirmed is not pending any more: it was undone, or never was."""
@@ -33,7 +36,7 @@ class DecidedError(Exception):
 
 def sha256(text: str) -> str:
     """The hash of a text, in hexadecimal."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def content(path: str) -> t.Optional[str]:
@@ -70,31 +73,69 @@ class FileChange:
             _write(self.path, self.after, self.mode)
         sync_directory(os.path.dirname(self.path))
 
-    def undo(self, backup: str) -> str:
-        """The command of sh(1) that puts it back, from the file `backup` in the working directory."""
+    def restore(self, backup: str) -> bool:
+        """Put it back, from its backup. Gives whether that was needed. Raises OSError."""
+        if content(self.path) == self.before:
+            return False
+        if self.before is None:
+            remove(self.path)
+        else:
+            with _draft(self.path) as draft:
+                _copy(backup, draft)
+        sync_directory(os.path.dirname(self.path))
+        return True
+
+    def undo(self, *backups: str) -> str:
+        """The command of sh(1) that puts it back, from the first of these files of the working directory that is what it was."""
         path, draft = shlex.quote(self.path), shlex.quote(self.path + ".portmap")
         if self.before is None:
             return f"rm -f {path}"
-        command = f"cp -p {backup} {draft} && mv -f {draft} {path}"
+        whole = f'[ "$(sha256sum <$file)" = "{sha256(self.before)}  -" ]'
+        copy = f"{whole} && cp -p $file {draft} && mv -f {draft} {path} && put=yes && break"
+        command = f'put=; for file in {" ".join(backups)}; do {copy}; done 2>/dev/null; rm -f {draft}; [ -n "$put" ]'
         if self.shared and self.after is not None:
             return f'{{ [ "$(sha256sum <{path})" != "{sha256(self.after)}  -" ] || {{ {command}; }}; }}'
         return f"{{ {command}; }}"
 
 
-def _write(path: str, text: str, mode: int) -> None:
+@contextlib.contextmanager
+def _draft(path: str) -> t.Iterator[str]:
+    """A file that takes the place of `path` once it is whole; on an error nothing of it is left."""
     draft = path + ".portmap"
     remove(draft)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    with contextlib.suppress(FileNotFoundError):
-        found = os.stat(path)
-        mode = found.st_mode & 0o7777
-        os.chown(draft, found.st_uid, found.st_gid)
-    os.chmod(draft, mode)
-    os.rename(draft, path)
+    try:
+        yield draft
+        os.rename(draft, path)
+    except OSError as error:
+        remove(draft)
+        error.filename = path  # a disk that is full names none
+        raise
+
+
+def _write(path: str, text: str, mode: int) -> None:
+    with _draft(path) as draft:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            found = os.stat(path)
+            mode = found.st_mode & 0o7777
+            os.chown(draft, found.st_uid, found.st_gid)
+        os.chmod(draft, mode)
+
+
+def _copy(source: str, target: str) -> None:
+    """With mode, owner and times, and on the disk."""
+    shutil.copy2(source, target)
+    found = os.stat(source)
+    os.chown(target, found.st_uid, found.st_gid)
+    descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class SshState:
@@ -105,27 +146,25 @@ class SshState:
         self.directory = os.path.join(directory, "ssh")
         self.confirmed_file = os.path.join(self.directory, "confirmed.conf")
         self.rejected_file = os.path.join(self.directory, "rejected.conf")
+        self.made_file = os.path.join(self.directory, "made-directory")
 
     def pending_file(self, token: str) -> str:
         """Where the drop-in of a transaction is while it is pending."""
-        return os.path.join(self.directory, f"pending-{token}.conf")
+        return os.path.join(self.directory, f"{PENDING}{token}.conf")
 
     def confirmed(self) -> t.Optional[str]:
-        """The drop-in that was confirmed last; None if none was. Raises OSError, and ValueError if it can't be read."""
-        try:
-            return read_text(self.confirmed_file)
-        except FileNotFoundError:
-            return None
+        """The drop-in that was confirmed last; None if none was. Raises OSError."""
+        return content(self.confirmed_file)
 
     def _others(self) -> list[str]:
         """What is there of a change under way."""
         with contextlib.suppress(FileNotFoundError):
-            return [os.path.join(self.directory, name) for name in sorted(os.listdir(self.directory)) if name.startswith(("pending-", "before-"))]
+            return [os.path.join(self.directory, name) for name in sorted(os.listdir(self.directory)) if name.startswith((PENDING, "before-"))]
         return []
 
     def interrupted(self) -> bool:
         """Is there a change? To be asked with the lock held, and where no transaction is under way: then its run did not end."""
-        return any(os.path.basename(path).startswith("pending-") for path in self._others())
+        return any(os.path.basename(path).startswith(PENDING) for path in self._others())
 
     def make(self) -> None:
         """Make the directory."""
@@ -140,15 +179,22 @@ class SshState:
         self.drop_pending()
         for number, change in enumerate(changes):
             if change.before is not None:
-                shutil.copy2(change.path, self.backup(number))
-                found = os.stat(change.path)
-                os.chown(self.backup(number), found.st_uid, found.st_gid)
+                _copy(change.path, self.backup(number))
+        if not os.path.isdir(os.path.dirname(changes[0].path)):
+            write_text(self.made_file, "")
         write_text(self.pending_file(token), drop_in)
         sync_directory(self.directory)
 
     def backup(self, number: int) -> str:
         """Where a file of the change is kept as it was."""
         return os.path.join(self.directory, f"before-{number}")
+
+    def unmake(self, drop_in: str) -> None:
+        """The drop-in is gone: its directory goes, too, if it was made for it and nothing else is in there."""
+        if os.path.exists(self.made_file):
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(drop_in))
+            remove(self.made_file)
 
     def drop_pending(self) -> None:
         """Forget the change."""
@@ -177,9 +223,13 @@ class SshState:
 
     def remove(self) -> None:
         """Remove our files and directory, and the directory above it if nothing else is in there."""
-        for path in [*self._others(), self.rejected_file, self.confirmed_file]:
+        for path in [*self._others(), self.rejected_file, self.confirmed_file, self.made_file]:
             remove(path)
             remove(path + ".new")
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove our directory, and the one above it, where nothing is in there."""
         for path in (self.directory, self.parent):
             with contextlib.suppress(OSError):  # it holds something that is not ours
                 os.rmdir(path)

@@ -50,7 +50,11 @@ _UNDO = """\
 # Undoes a change of alfred.portmap that nobody confirmed.
 umask 077
 cd DIRECTORY || exit 1
-mv PENDING REJECTED 2>/dev/null || [ -e PENDING ] || exit 0
+if ! mv PENDING REJECTED 2>/dev/null && ! [ -e PENDING ]; then
+    # It was confirmed, and who did that may not have come to the end.
+    ! grep -q TOKEN pending.json 2>/dev/null || rm -f pending.json undo-TOKEN.sh GUARD
+    exit 0
+fi
 also=
 FIRST
 result=failed
@@ -58,10 +62,11 @@ for try in TRIES; do
 ATTEMPTS
 sleep 1
 done
+LAST
 printf '{"token": "%s", "time": "%s", "result": "%s%s"}\\n' TOKEN "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$result" "$also" >rolled_back.json.new &&
     mv rolled_back.json.new rolled_back.json
 rm -f pending.json undo-*.sh GUARD
-[ "$result" != failed ]
+case $result in failed*) exit 1;; esac
 """
 
 # systemd reads it at the next boot: nothing has to be reloaded now.
@@ -79,7 +84,8 @@ Conflicts=shutdown.target
 [Service]
 Type=oneshot
 Environment={booting}=1
-ExecStart=/bin/sh {script}
+# Whatever is started later may start it too (after a daemon-reload), when it has nothing to do: the timer is there.
+ExecStart=/bin/sh -c 'systemctl is-active --quiet sysinit.target || exec /bin/sh {script}'
 
 [Install]
 WantedBy=sysinit.target
@@ -187,11 +193,13 @@ class Transaction:
         session: t.Optional[Session],
         first: t.Sequence[Attempt] = (),
         boots_before: t.Sequence[str] = (),
+        last: t.Optional[Attempt] = None,
     ) -> None:
         """Write down the transaction and start its timer; `file` is the pending file, `rejected` what the undo makes of it.
 
         All of `first` is done before any way of `undo` is tried, whatever comes of it. `boots_before`: systemd units that a reboot may not start
-        before it undid the change; none if nothing of the change boots. The undo has BOOTING in its environment then.
+        before it undid the change; none if nothing of the change boots. The undo has BOOTING in its environment then. `last` is done when
+        no way of `undo` worked, and nothing better can be done.
 
         Raises TransactionError, and OSError if the record can't be written; nothing is armed then.
         """
@@ -208,7 +216,7 @@ class Transaction:
         try:
             write_text(self._record_file, json.dumps(record, sort_keys=True) + "\n")
             guard = (self._guard_link, self._guard_file) if boots_before else ()
-            write_text(script, undo_script(self._directory, os.path.basename(file), os.path.basename(rejected), token, undo, first, guard))
+            write_text(script, undo_script(self._directory, os.path.basename(file), os.path.basename(rejected), token, undo, first, guard, last))
             if boots_before and os.path.isdir(self._running):
                 self._guard_boot(script, boots_before)
             if os.path.isdir(self._running):
@@ -284,9 +292,18 @@ class Transaction:
 
 
 def undo_script(
-    directory: str, pending: str, rejected: str, token: str, undo: list[Attempt], first: t.Sequence[Attempt] = (), guard: t.Sequence[str] = ()
+    directory: str,
+    pending: str,
+    rejected: str,
+    token: str,
+    undo: list[Attempt],
+    first: t.Sequence[Attempt] = (),
+    guard: t.Sequence[str] = (),
+    last: t.Optional[Attempt] = None,
 ) -> str:
-    """The shell script that undoes: all of `first`, then the attempts, of which the first that succeeds ends it; the files of the `guard` go, too."""
+    """The shell script that undoes: all of `first`, then the attempts, of which the first that succeeds ends it, or else `last`; the files of the
+    `guard` go, too.
+    """
     told = 'also="$also"'
     beginning = [f"{{ {step.command}; }} && {told}{shlex.quote('; ' + step.result)} || {told}{shlex.quote('; ' + step.otherwise)}" for step in first]
     attempts = "\n".join(f"{attempt.command} && result={shlex.quote(attempt.result)} && break" for attempt in undo)
@@ -298,6 +315,7 @@ def undo_script(
         "TRIES": " ".join(str(number + 1) for number in range(TRIES)),
         "FIRST": "\n".join(beginning),
         "ATTEMPTS": attempts,
+        "LAST": f'if [ "$result" = failed ]; then {last.command}; result={shlex.quote(last.result)}; fi' if last else "",
         "GUARD": " ".join(shlex.quote(path) for path in guard),
     }
     return re.sub(r"\b(" + "|".join(values) + r")\b", lambda found: values[found.group(1)], _UNDO)

@@ -350,7 +350,7 @@ def main() -> None:
     except (OptionError, RefusedError, SshdError, ServiceError, ExpiryError, TransactionError, LockError, SameConnectionError, SocketsError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        module.fail_json(msg=f"{error.filename or params['state_dir']}: {error.strerror}")
 
 
 def check_options(params: dict) -> None:
@@ -358,6 +358,8 @@ def check_options(params: dict) -> None:
     # It is written into files of systemd and scripts, which have signs of their own.
     if re.fullmatch(r"/[A-Za-z0-9._/-]+", params["state_dir"]) is None:
         raise RefusedError(f"state_dir: {params['state_dir']} must be an absolute path of letters, digits, dots, dashes, underscores")
+    if not os.path.isdir(os.path.dirname(params["state_dir"])):
+        raise RefusedError(f"state_dir: there is no directory {os.path.dirname(params['state_dir'])}. Nothing was changed")
     if params["confirm_timeout"] != 0 and not SHORTEST <= params["confirm_timeout"] <= LONGEST:
         raise RefusedError(f"confirm_timeout: {params['confirm_timeout']} must be from {SHORTEST} to {LONGEST} seconds, or 0")
     if os.geteuid() != 0:

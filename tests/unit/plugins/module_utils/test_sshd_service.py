@@ -23,6 +23,11 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service impor
         ("sshd: /usr/sbin/sshd [listener] 0 of 10-100 startups", [], MAIN),
         ("sshd: /usr/sbin/sshd -De -f /etc/ssh/other -E /var/log/x [listener] 0 of 10-100 startups", [], "/etc/ssh/other"),
         ("sshd: /usr/sbin/sshd -4 -oUsePAM=no -u0 [listener] 0 of 1-2 startups", ["-o", "UsePAM=no"], MAIN),
+        (
+            "sshd: /usr/sbin/sshd -D -o AcceptEnv LANG TZ -o UsePAM=no [listener] 0 of 1-2 startups",
+            ["-o", "AcceptEnv LANG TZ", "-o", "UsePAM=no"],
+            MAIN,
+        ),
         ("sshd: ansible [priv]", [], MAIN),
         ("", [], MAIN),
     ],

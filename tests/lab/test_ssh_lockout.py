@@ -1,0 +1,448 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever goes wrong while sshd's settings change: the host is reachable again over SSH, on what was confirmed last, and nobody needed a console.
+
+A real host, a real ansible-playbook, real SSH. A change is held in its window by a probe that never connects (`held`). What is refused must not
+have touched a file, nor let sshd read any anew. The ends of temporary access: test_ssh_temporary.py.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+import typing as t
+from dataclasses import dataclass, field
+
+import pytest
+from extra import ExtraHost, extra_host
+from sshlab import (
+    DIRECTORY,
+    DROP_IN,
+    GOOD,
+    MAIN,
+    OPERATORS,
+    OTHER,
+    PLACE,
+    SNAPSHOT,
+    WINDOW,
+    Controller,
+    armed,
+    assert_safe,
+    file,
+    kill,
+    listening,
+    open_session,
+    pending,
+    reachable,
+    rolled_back,
+    ssh,
+    task,
+    wait_until,
+)
+
+FOREIGN = f"{DIRECTORY}/50-theirs.conf"
+
+
+def with_settings(**settings: t.Any) -> dict[str, t.Any]:
+    """GOOD with further settings."""
+    return {**GOOD, "settings": {**GOOD["settings"], **settings}}
+
+
+@pytest.fixture(scope="module")
+def made() -> t.Iterator[ExtraHost]:
+    """The host."""
+    with extra_host("ssh1", 20) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def controller(made: ExtraHost, tmp_path_factory: pytest.TempPathFactory) -> Controller:
+    """The operator's machine."""
+    return Controller(tmp_path_factory.mktemp("controller"), made)
+
+
+# refused before anything is touched
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is refused, on a host that was made so, and what is told."""
+
+    name: str
+    told: str | tuple[str, ...]
+    arguments: dict[str, t.Any] = field(default_factory=lambda: GOOD)
+    before: str = "true"  # makes the host so
+    after: str = "true"  # and takes it back
+    variables: dict[str, t.Any] = field(default_factory=dict)
+    tried: bool = False  # it can't be known before; nothing is left of it
+
+
+def foreign(text: str, path: str = FOREIGN) -> dict[str, str]:
+    """A file of somebody else's."""
+    return {"before": f"printf '{text}' >{path}", "after": f"rm {path}"}
+
+
+KEYS = "/home/ansible/.ssh/authorized_keys"
+FULL = "mount -t tmpfs -o size=16k none %s && dd if=/dev/zero of=%s/full bs=4k 2>/dev/null; true"
+
+REFUSALS = [
+    Refusal("no key", "the user ansible has none (AuthorizedKeysFile", before=f"mv {KEYS} {KEYS}.kept", after=f"mv {KEYS}.kept {KEYS}"),
+    Refusal(
+        "only comments in the place of keys",
+        "the user ansible has none",
+        before=f"mv {KEYS} {KEYS}.kept; sed 's/^/# /' {KEYS}.kept >{KEYS}",
+        after=f"mv {KEYS}.kept {KEYS}",
+    ),
+    Refusal("keys that others may write", "authorized_keys has mode 0666", before=f"chmod 666 {KEYS}", after=f"chmod 600 {KEYS}"),
+    Refusal("a home that others may write", "/home/ansible has mode 0777", before="chmod 777 /home/ansible", after="chmod 755 /home/ansible"),
+    Refusal("keys in another place", "AuthorizedKeysFile /etc/ssh/keys/%u", with_settings(AuthorizedKeysFile="/etc/ssh/keys/%u")),
+    Refusal(
+        "the bastion's address is wrong",
+        "this SSH session came as ansible from 203.0.113.1, and sshd would let only these in: operators: 203.0.113.11",
+        {**GOOD, "networks": {"operators": ["203.0.113.11"]}},
+    ),
+    Refusal("the other family only", "would let only these in", {**GOOD, "networks": {"operators": OPERATORS[1:]}}),
+    Refusal("an empty group", "networks: it names no address", {**GOOD, "networks": {"operators": []}}),
+    Refusal("others alone may log in", "AllowUsers (root) does not name the user ansible", with_settings(AllowUsers="root")),
+    Refusal("we may, from elsewhere", "AllowUsers (ansible@192.0.2.*) does not name", with_settings(AllowUsers="ansible@192.0.2.*")),
+    Refusal("our group may not", "DenyGroups ansible keeps the user ansible out", with_settings(DenyGroups=["nogroup", "ansible"])),
+    Refusal("no key may be used", "no way of authentication is left", with_settings(PubkeyAuthentication=False, KbdInteractiveAuthentication=False)),
+    Refusal("a locked account without PAM", "UsePAM is no", with_settings(UsePAM=False)),
+    Refusal("others alone, says a file not loaded yet", "AllowUsers (somebody) does not name the user ansible", **foreign("AllowUsers somebody\\n")),
+    Refusal("our group may not, says a file not loaded yet", "DenyGroups ansible keeps", **foreign("DenyGroups ansible\\n")),
+    Refusal("a foreign file is broken", f"{FOREIGN}: line 1: Bad configuration option: PermitRotLogin", **foreign("PermitRotLogin no\\n")),
+    Refusal(
+        "the main file is broken",
+        f"{MAIN} line 2: MaxSessions",
+        before=f"cp -a {MAIN} /run/kept; sed -i '2iMaxSessions many' {MAIN}",
+        after=f"cp -a /run/kept {MAIN}",
+    ),
+    Refusal("the main file is gone", f"{MAIN} is not there", before=f"mv {MAIN} /run/kept", after=f"mv /run/kept {MAIN}"),
+    Refusal("sshd is gone", "install OpenSSH's server", before="mv /usr/sbin/sshd /usr/sbin/sshd.kept", after="mv /usr/sbin/sshd.kept /usr/sbin/sshd"),
+    Refusal("no such keyword", "line 12 (PermitRotLogin no)", with_settings(PermitRotLogin=False)),
+    Refusal("no such value", "line 12 (LogLevel LOUD)", with_settings(LogLevel="LOUD")),
+    Refusal("no such algorithm", "line 12 (Ciphers rot13)", with_settings(Ciphers="rot13")),
+    Refusal("no such value of what may be unknown", "settings_if_known", {**GOOD, "settings_if_known": {"LogLevel": "LOUD"}}),
+    Refusal("a block that is none", "line 9 (Match Usr deploy)", {**GOOD, "exempt": [{"match": "Usr deploy", "settings": {"PermitTTY": False}}]}),
+    Refusal(
+        "all that options can't be",
+        (
+            "networks.operators: 203.0.113.10/24 is no address and no network: 203.0.113.10/24 has host bits set",
+            "networks.operators: bastion1 is no address",
+            "networks: 'strangers\\nMatch all' is no name",
+            "settings.Banner: 'none\\nPasswordAuthentication yes' must be one line of text",
+            "settings.AcceptEnv: ['LANG', 'LC_*\\nPermitRootLogin yes'] must be one line of text",
+            "settings.Match: Match can't be set here",
+            "settings_if_known.match: match can't be set here",
+            "no keyword of sshd_config",
+            "passwordauthentication is set twice",
+            "exempt[0].match: 'all\\nMatch all' must be the criteria of one Match line",
+            "exempt[1].settings.Include: Include can't be set here",
+            "temporary.until: 2026-02-30T12:00:00Z must be a time",
+            "temporary.networks: it names no address",
+        ),
+        {
+            "networks": {"operators": [*OPERATORS, "203.0.113.10/24", "bastion1"], "strangers\nMatch all": ["192.0.2.1"]},
+            "settings": {
+                "Banner": "none\nPasswordAuthentication yes",
+                "AcceptEnv": ["LANG", "LC_*\nPermitRootLogin yes"],
+                "Match": "all",
+                "PermitTTY no\nMatch": "all",
+                "PasswordAuthentication": False,
+                "passwordauthentication": True,
+            },
+            "settings_if_known": {"match": "all"},
+            "exempt": [{"match": "all\nMatch all", "settings": {"PermitTTY": False}}, {"match": "all", "settings": {"Include": "/tmp/x"}}],
+            "temporary": {"networks": [], "until": "2026-02-30T12:00:00Z"},
+        },
+    ),
+    Refusal("an account without a key", "users: nobody could not log in", {**GOOD, "users": ["ansible", "nobody"]}),
+    Refusal("an account that is not there", "users: nobodyatall could not log in: there is no such account", {**GOOD, "users": ["nobodyatall"]}),
+    Refusal(
+        "root, as root",
+        "PermitRootLogin is no, and this is root's account",
+        with_settings(PermitRootLogin=False),
+        before=f"mkdir -pm 700 /root/.ssh && cp {KEYS} /root/.ssh/ && chown -R root: /root/.ssh",
+        after="rm -r /root/.ssh",
+        variables={"ansible_user": "root"},
+    ),
+    Refusal(
+        "the command line says otherwise",
+        "PasswordAuthentication would be 'yes', not 'no', in force: it is an option of sshd's command line (-o PasswordAuthentication=yes",
+        before='sed -i \'s/^SSHD_OPTS=.*/SSHD_OPTS="-o PasswordAuthentication=yes -o \\\\"AcceptEnv LANG TZ\\\\""/\' /etc/default/ssh; systemctl restart ssh',
+        after="sed -i 's/^SSHD_OPTS=.*/SSHD_OPTS=/' /etc/default/ssh; systemctl restart ssh",
+    ),
+    Refusal("another port than planned", "not on 2222 as planned", {**GOOD, "ports": [2222]}),
+    Refusal("a port moved and not reloaded", "its reload would move it away from the port planned", **foreign("Port 2222\\n")),
+    Refusal(
+        "an address moved and not reloaded",
+        "its reload would move it away from there (see /etc/ssh/sshd_config.d/50-theirs.conf:1: listenaddress",
+        **foreign("ListenAddress 127.0.0.1\\n"),
+    ),
+    Refusal(
+        "an address that nobody has, moved to and not reloaded",
+        "listens on 192.0.2.77:22, though it still takes connections on 203.0.113",
+        {**GOOD, "ports": []},
+        **foreign("ListenAddress 192.0.2.77\\n"),
+    ),
+    Refusal("a state directory in no directory", "state_dir: there is no directory /no/such", {**GOOD, "state_dir": "/no/such/place"}),
+    Refusal("a state directory that is none", "state_dir", {**GOOD, "state_dir": "/var/lib/port map"}),
+    Refusal("no room for a drop-in", "No space left on device", before=FULL % (DIRECTORY, DIRECTORY), after=f"umount {DIRECTORY}", tried=True),
+    Refusal(
+        "no room for its record",
+        "No space left on device",
+        before="mkdir /var/lib/full && " + FULL % ("/var/lib/full", "/var/lib/full"),
+        arguments={**GOOD, "state_dir": "/var/lib/full/portmap"},
+        after="umount /var/lib/full; rmdir /var/lib/full",
+        tried=True,
+    ),
+    Refusal("a window too short", "confirm_timeout: 4", {**GOOD, "confirm_timeout": 4}),
+]
+
+
+@pytest.fixture(scope="module")
+def refused(made: ExtraHost, controller: Controller) -> dict[str, list[dict[str, t.Any]]]:
+    """What came of each: the files before, the answer, the files after."""
+    tasks: list[dict[str, t.Any]] = []
+    for case in REFUSALS:
+        tasks += [
+            {"ansible.builtin.raw": f"{{ {case.before}; }} >&2; {SNAPSHOT}", "check_mode": False},
+            {**task(case.arguments), "vars": case.variables},
+            {"ansible.builtin.raw": f"{SNAPSHOT}; {{ {case.after}; }} >&2", "check_mode": False},
+        ]
+    answers = controller.answers(tasks)
+    return {case.name: answers[3 * number : 3 * number + 3] for number, case in enumerate(REFUSALS)}
+
+
+@pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.name)
+def test_refused_and_nothing_touched(refused: dict[str, list[dict[str, t.Any]]], case: Refusal) -> None:
+    before, answer, after = refused[case.name]
+    assert answer["failed"], answer
+    for told in (case.told,) if isinstance(case.told, str) else case.told:
+        assert told in answer["msg"], answer["msg"]
+    assert "Traceback" not in str(answer), answer
+    lines = [[line for line in one["stdout_lines"] if not (case.tried and " d " in line)] for one in (before, after)]
+    assert lines[0] == lines[1]
+
+
+def test_the_host_after_all_that_was_refused(made: ExtraHost, refused: t.Any) -> None:
+    assert reachable(made)
+    assert file(made, DROP_IN) is None and not pending(made) and not armed(made)
+    assert made.run("ls", "/var/lib/portmap", "/var/lib/portmap.lock", check=False).stdout == ""
+
+
+# undone by the host itself
+
+
+@pytest.fixture
+def host(made: ExtraHost, controller: Controller) -> t.Iterator[ExtraHost]:
+    """The host with GOOD confirmed."""
+    if file(made, DROP_IN) != GOOD_DROP_IN or file(made, f"{PLACE}/confirmed.conf") != GOOD_DROP_IN:
+        status, output = controller.apply(GOOD)
+        assert status == 0, output
+    yield made
+    for name in ("/usr/bin/systemctl", "/usr/sbin/sshd"):
+        made.run("sh", "-c", f"[ ! -e {name}.real ] || mv {name}.real {name}")
+    made.run("sh", "-c", f"nft delete table inet cut; rm -f {FOREIGN}", check=False)
+
+
+GOOD_DROP_IN = """\
+# Written by Ansible (alfred.portmap.sshd). Changes made here are undone by its next run.
+# The first value that sshd finds is in force: this has to be the first file that it reads.
+
+# Who may log in from where:
+#   operators: 203.0.113.1, 2001:db8:1::1
+Match Address *,!203.0.113.1,!2001:db8:1::1
+    DenyUsers *
+
+Match all
+    PasswordAuthentication no
+    X11Forwarding no
+"""
+OTHER_DROP_IN = f"{GOOD_DROP_IN}    MaxAuthTries 5\n"
+BACK = "the state of before is in force again"
+
+
+def replace_program(host: ExtraHost, path: str, script: str) -> None:
+    """Put a script in a program's place; the program itself is at PATH.real."""
+    host.run("sh", "-c", f"cp -a {path} {path}.real && cat >{path}.new && chmod 755 {path}.new && mv {path}.new {path}", stdin=script)
+
+
+def test_confirmed_over_a_new_connection_and_nothing_to_do_after_that(host: ExtraHost, controller: Controller) -> None:
+    count = "journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
+    accepted = int(host.run("sh", "-c", count).stdout)
+    inodes = listening(host)
+    foreseen, answer, before, again, after = controller.answers(
+        [{**task(OTHER), "check_mode": True, "diff": True}, {**task(OTHER), "diff": True}, {"raw": SNAPSHOT}, {**task(OTHER), "diff": True}, {"raw": SNAPSHOT}]
+    )
+    assert answer["transaction"] == {"state": "confirmed", "seconds": WINDOW}
+    assert int(host.run("sh", "-c", count).stdout) > accepted
+    assert listening(host) != inodes, "it was not reloaded"
+    assert (foreseen["changed"], foreseen["diff"], foreseen["reasons"]) == (answer["changed"], answer["diff"], answer["reasons"])
+    assert (answer["changed"], again["changed"], again["diff"]) == (True, False, [])
+    assert before["stdout"] == after["stdout"]
+    assert_safe(host, OTHER_DROP_IN, seconds=0)
+
+
+def test_new_connections_are_blocked_and_the_old_one_lives_on(host: ExtraHost, controller: Controller) -> None:
+    cut = "table inet cut { chain input { type filter hook input priority -200; tcp dport 22 ct state new drop; }; }"
+    with open_session(host) as lives:
+        assert lives(b"before")
+        with controller.held(host, {**OTHER, "confirm_probes": []}, {"raw": f"nft '{cut}'"}) as run:
+            assert lives(b"reloaded")
+            wait_until(lambda: not pending(host), WINDOW + 5, "never undone")
+            assert not reachable(host), "the new connections are not blocked: this test would show nothing"
+            host.run("nft", "delete", "table", "inet", "cut")
+            output = " ".join(run.communicate()[0].split())
+            assert run.returncode != 0
+        assert lives(b"undone")
+    assert "was not confirmed within 6 seconds, so the host undid it by itself" in output
+    assert "Connection timed out" in output and f"the one that was undone is {PLACE}/rejected.conf" in output
+    assert_safe(host, GOOD_DROP_IN)
+    assert file(host, f"{PLACE}/rejected.conf") == OTHER_DROP_IN and rolled_back(host) == BACK
+
+
+def test_the_controller_is_killed_and_others_go_on_working(host: ExtraHost, controller: Controller) -> None:
+    """They reload systemd, after which whatever is started pulls in what is wanted at boot; and nobody else may change anything."""
+    with controller.held(host, OTHER) as run:
+        kill(run)
+        inodes = listening(host)
+        host.run(
+            "sh", "-c", "systemctl daemon-reload; systemd-run --quiet --wait --collect true; systemctl daemon-reexec; systemctl start systemd-tmpfiles-clean"
+        )
+        assert pending(host) and file(host, DROP_IN) == OTHER_DROP_IN, "the unit that is for the next boot ran now"
+        status, output = controller.apply(GOOD)
+        assert status != 0
+        assert "another change from 203.0.113.1 has been waiting for its confirmation since" in output
+        wait_until(lambda: listening(host) not in ("", inodes), WINDOW + 5, "sshd never read the old files")
+    assert_safe(host, GOOD_DROP_IN)
+    assert rolled_back(host) == BACK
+
+
+def test_the_host_reboots_in_the_window(host: ExtraHost, controller: Controller) -> None:
+    with controller.held(host, OTHER):
+        host.reboot()
+    assert_safe(host, GOOD_DROP_IN, seconds=0)
+    assert rolled_back(host) == BACK
+    journal = host.run("sh", "-c", "journalctl --no-pager -o cat | grep -E '^(Starting|Finished|Started) .*(Undo of|OpenBSD)' | tail -n 4").stdout.splitlines()
+    assert [line.split()[0] for line in journal] == ["Starting", "Finished", "Starting", "Started"] and "Undo" in journal[1] and "OpenBSD" in journal[2]
+    assert controller.apply(GOOD)[1].count("changed=0") == 1
+
+
+def test_the_drop_in_is_edited_in_the_window(host: ExtraHost, controller: Controller) -> None:
+    """What is confirmed must be what was written. A probe that passes late makes the confirmation come after that."""
+    with controller.held(host, {**OTHER, "confirm_probes": [{"port": 23}]}) as run:
+        host.run("sh", "-c", f"echo '    MaxSessions 3' >>{DROP_IN}")
+        host.run("systemd-run", "--quiet", "--collect", "--unit=telnet", "--property=RuntimeMaxSec=20", "nc", "-lk", "23")
+        output = " ".join(run.communicate()[0].split())
+        assert run.returncode != 0
+    host.run("systemctl", "stop", "telnet")
+    assert f"{DROP_IN} was changed by somebody else since it was written, so it is not confirmed, and will be undone" in output
+    assert_safe(host, GOOD_DROP_IN)
+
+
+KILLED_BEFORE_THE_RELOAD = """\
+#!/bin/sh
+case "$*" in "reload ssh.service") [ -e /run/once ] || { touch /run/once; kill -9 $(ps -o ppid= -p $PPID); sleep 9; } ;; esac
+exec systemctl.real "$@"
+"""
+
+
+def test_the_module_is_killed_before_sshd_reads_its_files(host: ExtraHost, controller: Controller) -> None:
+    replace_program(host, "/usr/bin/systemctl", KILLED_BEFORE_THE_RELOAD)
+    status, _output = controller.apply(OTHER)
+    assert status != 0 and file(host, DROP_IN) == OTHER_DROP_IN and pending(host)
+    assert_safe(host, GOOD_DROP_IN)
+
+
+def test_sshd_is_killed_in_the_window(host: ExtraHost, controller: Controller) -> None:
+    """systemd starts it anew, with what is not confirmed."""
+    with controller.held(host, OTHER) as run:
+        kill(run)
+        host.run("sh", "-c", "kill -9 $(systemctl show -p MainPID --value ssh)")
+    assert_safe(host, GOOD_DROP_IN)
+
+
+@pytest.mark.parametrize(
+    ("damage", "drop_in", "told"),
+    [
+        pytest.param("rm before-0", GOOD_DROP_IN, BACK, id="the file of before is gone"),
+        pytest.param("echo damaged >before-0; : >confirmed.conf", None, "our settings were taken away, since those of before are damaged", id="all of them"),
+    ],
+)
+def test_the_way_back_is_damaged(host: ExtraHost, controller: Controller, damage: str, drop_in: str | None, told: str) -> None:
+    with controller.held(host, OTHER) as run:
+        kill(run)
+        host.run("sh", "-c", f"cd {PLACE}; {damage}")
+    assert_safe(host, drop_in)
+    assert told in rolled_back(host)
+
+
+def test_somebody_breaks_another_file_in_the_window(host: ExtraHost, controller: Controller) -> None:
+    """Nothing can be read anew then, since that would end sshd: the files of before are there, it is told, and the next run puts them in force."""
+    with controller.held(host, OTHER) as run:
+        host.run("sh", "-c", f"echo PermitRotLogin no >{FOREIGN}")
+        output = " ".join(run.communicate()[0].split())
+    inodes = listening(host)
+    assert_safe(host, GOOD_DROP_IN, seconds=WINDOW + 10)
+    assert rolled_back(host).startswith("failed: sshd does not take its files")
+    assert "failed: sshd does not take its files" in output or "was not seen yet" in output, output
+    status, output = controller.apply(GOOD)
+    assert status != 0 and "PermitRotLogin" in output
+    host.run("rm", FOREIGN)
+    status, output = controller.apply(GOOD)
+    assert status == 0 and "changed=1" in output, output
+    assert listening(host) != inodes
+    assert "changed=0" in controller.apply(GOOD)[1]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_sshd_does_not_survive_its_reload(host: ExtraHost, controller: Controller, known: bool) -> None:
+    """sshd -t did not see it coming. A first install, and a later change."""
+    if not known:
+        assert controller.apply({"state": "absent"})[0] == 0
+    wanted = f"grep -q 'MaxAuthTries 5' {DROP_IN}"
+    replace_program(host, "/usr/sbin/sshd", f'#!/bin/sh\ncase "$*" in *-D*) {wanted} && exit 255;; esac\nexec /usr/sbin/sshd.real "$@"\n')
+    status, output = controller.apply(OTHER)
+    host.run("mv", "/usr/sbin/sshd.real", "/usr/sbin/sshd")
+    host.run("systemctl", "restart", "ssh")
+    assert status != 0
+    assert "sshd did not come back on port 22 after its reload (it ended). The files are as they were, and sshd takes connections" in output
+    assert_safe(host, GOOD_DROP_IN if known else None, seconds=0)
+    if not known:
+        assert host.run("ls", "/var/lib/portmap", check=False).stdout == ""
+
+
+def test_a_confirmation_over_the_connection_of_the_change_is_refused(host: ExtraHost, controller: Controller, tmp_path: pathlib.Path) -> None:
+    """An ssh that does not end its master when it is told to."""
+    (tmp_path / "ssh").write_text('#!/bin/sh\ncase "$*" in *"-O stop"*) exit 0;; esac\nexec ssh "$@"\n')
+    (tmp_path / "ssh").chmod(0o755)
+    answer = controller.answers([{**task(OTHER), "vars": {"ansible_ssh_executable": str(tmp_path / "ssh")}}])[0]
+    assert "came over the connection that the change came by" in answer["msg"] and "which proves nothing" in answer["msg"]
+    assert answer["transaction"] == {"state": "rolled_back", "seconds": WINDOW}
+    assert_safe(host, GOOD_DROP_IN)
+
+
+def test_an_interrupted_run_is_cleared_away(host: ExtraHost, controller: Controller) -> None:
+    host.run("sh", "-c", f"cd {PLACE}; cp confirmed.conf pending-0123.conf; cp confirmed.conf before-0")
+    assert ["changed=1" in controller.apply(GOOD)[1], "changed=0" in controller.apply(GOOD)[1]] == [True, True]
+    assert host.run("sh", "-c", f"ls {PLACE}").stdout.split() in (["confirmed.conf"], ["confirmed.conf", "rejected.conf", "rolled_back.json"])
+
+
+def test_a_host_behind_it_must_still_be_reached(host: ExtraHost, tmp_path: pathlib.Path) -> None:
+    """A bastion whose own login says nothing of its forwarding."""
+    with extra_host("ssh2", 21) as behind:
+        both = Controller(tmp_path, host)
+        jump = f"-o ProxyCommand='{shlex.join(ssh(host, '-W', '%h:%p'))}'"
+        through = behind.vars()
+        through["ansible_ssh_common_args"] += f" {jump}"
+        both.hosts({host.name: host.vars(), behind.name: through})
+        closed = {**GOOD, "settings": {**GOOD["settings"], "AllowTcpForwarding": False}, "confirm_through": [behind.name]}
+        status, output = both.apply(closed, "--limit", host.name)
+        assert status != 0
+        assert f"confirm_through: {behind.name} can't be reached by way of this host" in output
+        assert_safe(host, GOOD_DROP_IN)
+        open_to_it = {**closed, "settings": {**closed["settings"], "AllowTcpForwarding": "local", "PermitOpen": f"{behind.v4}:22"}}
+        status, output = both.apply(open_to_it, "--limit", host.name)
+        assert status == 0, output
