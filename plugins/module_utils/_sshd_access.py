@@ -184,22 +184,22 @@ def _user(patterns: t.Iterable[str], who: Account, address: str) -> str:
     """The first pattern, as of AllowUsers, that means this account from this address; "" if none does."""
     for pattern in patterns:
         name, at, place = pattern.rpartition("@") if "@" in pattern else (pattern, "", "")
-        if _like(who.name, name) and (not at or _place(place, address)):
+        if like(who.name, name) and (not at or _place(place, address)):
             return pattern
     return ""
 
 
 def _group(patterns: t.Iterable[str], who: Account) -> str:
-    return next((pattern for pattern in patterns if any(_like(group, pattern) for group in who.groups)), "")
+    return next((pattern for pattern in patterns if any(like(group, pattern) for group in who.groups)), "")
 
 
 def _place(pattern: str, address: str) -> bool:
     try:
         return _within(address, [ipaddress.ip_network(pattern, strict=False)])
     except ValueError:
-        return _like(address, pattern.lower())
+        return like(address, pattern.lower())
 
 
-def _like(text: str, pattern: str) -> bool:
+def like(text: str, pattern: str) -> bool:
     """Does a pattern of sshd's, with its two wildcards only (ssh_config(5), PATTERNS), mean this text?"""
     return fnmatch.fnmatchcase(text, pattern.replace("[", "[[]"))

@@ -18,6 +18,8 @@ import uuid
 import ansible
 import pytest
 
+pytestmark = pytest.mark.own_hosts
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNIT = "portmap-firewall.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"

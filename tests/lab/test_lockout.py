@@ -23,6 +23,8 @@ import pytest
 from conftest import ROOT
 from extra import STATE, ExtraHost, extra_host
 
+pytestmark = pytest.mark.own_hosts
+
 WINDOW = 6  # seconds
 PLACE = "/var/lib/portmap/firewall"
 UNIT = "portmap-undo-firewall"

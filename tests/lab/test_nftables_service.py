@@ -18,6 +18,8 @@ from conftest import ROOT
 from extra import ExtraHost, extra_host
 from test_reboot import KNOCK
 
+pytestmark = pytest.mark.own_hosts
+
 DROP_IN = "/etc/systemd/system/nftables.service.d/portmap.conf"
 OTHERS = "/etc/systemd/system/nftables.service.d/others.conf"
 CONFIRMED = "/var/lib/portmap/firewall/confirmed.nft"
@@ -83,7 +85,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
     """The host, with something that listens, and the policy applied."""
-    with extra_host("nftables1", 41) as host:
+    with extra_host("nftables1", 38) as host:
         inventory = tmp_path_factory.mktemp("nftables") / "hosts.yml"
         inventory.write_text(yaml.safe_dump({"all": {"hosts": {host.name: host.vars()}}}), encoding="utf-8")
         host.run("systemd-run", "--unit", "listener", "python3", "-m", "http.server", "--bind", "::", str(CLOSED))

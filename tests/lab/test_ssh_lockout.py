@@ -41,6 +41,8 @@ from sshlab import (
     wait_until,
 )
 
+pytestmark = pytest.mark.own_hosts
+
 FOREIGN = f"{DIRECTORY}/50-theirs.conf"
 
 
