@@ -183,6 +183,46 @@ def test_the_settings_in_force_for_the_bastion_and_for_a_stranger(tmp_path: path
         assert setting in output
 
 
+def test_every_term_is_a_variable(playbook: t.Callable[..., str]) -> None:
+    variables = {
+        "ssh_bastion_root_login": "prohibit-password",
+        "ssh_bastion_authentication": "publickey,keyboard-interactive",
+        "ssh_bastion_allow_users": ["ansible", "ops"],
+        "ssh_bastion_without_ciphers": [],
+        "ssh_bastion_without_host_keys": ["*nistp*", "ssh-rsa*"],
+        "ssh_bastion_max_auth_tries": 6,
+        "ssh_bastion_banner": "Mind the gap",
+        "ssh_bastion_forwarding": True,
+        "ssh_bastion_permit_open": ["203.0.113.14:22", "203.0.113.15:22"],
+        "ssh_bastion_settings": {"TCPKeepAlive": None, "AcceptEnv": ["LANG", "LC_*"], "UseDNS": True},
+        "ssh_bastion_settings_if_known": {"NoSuchKeyword": 1, "DebianBanner": True},
+        "ssh_bastion_exempt": [{"match": "User backup", "settings": {"PermitTTY": False}}],
+    }
+    output = playbook(PLAYBOOK, "--check", "--diff", "--limit", "core1", "-e", json.dumps(variables))
+    lines = output.splitlines()
+    for line in (
+        "-    PermitRootLogin no",
+        "+    PermitRootLogin prohibit-password",
+        "+    AuthenticationMethods publickey,keyboard-interactive",
+        "+    AllowUsers ansible ops",
+        "-    Ciphers -*-cbc,3des*,arcfour*",
+        "+    HostKeyAlgorithms -*nistp*,ssh-rsa*",
+        "+    MaxAuthTries 6",
+        "+    Banner /etc/ssh/portmap_banner",
+        "+Mind the gap",
+        "+    PermitOpen 203.0.113.14:22 203.0.113.15:22",
+        "-    TCPKeepAlive no",
+        "+    AcceptEnv LANG LC_*",
+        "+    UseDNS yes",
+        "+    DebianBanner yes",
+        "+Match User backup",
+        "+    PermitTTY no",
+    ):
+        assert line in lines, output
+    assert "NoSuchKeyword" not in "".join(line for line in lines if line.startswith("+"))
+    assert not any(line.startswith("+    Ciphers") for line in lines)
+
+
 def test_the_way_in_when_all_is_lost(playbook: t.Callable[..., str]) -> None:
     """On the console, as docs/ssh.md has it; the next run puts both layers back."""
     lab.run("core1", "sh", "-c", f"rm {DROP_IN} && systemctl reload ssh")
