@@ -255,7 +255,7 @@ def test_an_operators_network_for_a_while(playbook: t.Callable[..., str]) -> Non
 
 # A fleet
 
-MAP = {
+MAP: dict[str, t.Any] = {
     "port_map": {
         "version": 1,
         "ingress": "none",
@@ -296,3 +296,19 @@ def test_a_fleet_one_by_one_stops_at_the_first_that_fails(fleet: list[ExtraHost]
     mended = run()
     assert mended.returncode == 0 and changed(mended.stdout) == {host.name for host in fleet[2:]}, mended.stdout
     assert changed(run("-e", "port_map_serial=5").stdout) == set()
+
+
+@pytest.mark.parametrize("group", [{"bastion": {}}, {}], ids=["empty", "missing"])
+def test_without_a_bastion_nothing_is_planned(group: dict[str, t.Any], tmp_path: pathlib.Path) -> None:
+    inventory, port_map = tmp_path / "inventory.json", tmp_path / "port_map.yml"
+    host = {"port_map_addresses": ["203.0.113.12"], "ansible_host": "203.0.113.12", "ansible_ssh_common_args": "-o ConnectTimeout=1"}
+    inventory.write_text(json.dumps({"all": {"hosts": {"core1": host}, "children": group}}))
+    ours = MAP["port_map"]
+    ingress = [{"name": "ssh", "service": "sshd", "from": "bastion"}]
+    changes = {"networks": {"bastion": {"hosts": "bastion"}}, "firewall": {"ingress": ingress, "egress": []}}
+    port_map.write_text(json.dumps({"port_map": {**ours, **changes}}))
+    command = ["ansible-playbook", PLAYBOOK, "-i", str(inventory), "-e", f"port_map_file={port_map}"]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "networks.bastion.hosts = 'bastion'" in done.stdout, done.stdout
+    assert "Let sshd take logins" not in done.stdout
