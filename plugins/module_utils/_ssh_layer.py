@@ -176,6 +176,8 @@ def _drift(host: Host, drop_in: FileChange) -> list[str]:
         reasons.append(f"{DROP_IN} is missing")
     elif drop_in.before != known:
         reasons.append(f"{DROP_IN} was changed by hand")
+    elif drop_in.loose:
+        reasons.append(f"{DROP_IN} has another mode or owner")
     if known is not None and known != drop_in.after:
         reasons.append("the settings are others than those in force")
     return reasons

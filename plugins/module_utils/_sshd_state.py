@@ -61,16 +61,27 @@ class FileChange:
     @property
     def changes(self) -> bool:
         """Does anything have to be done?"""
-        return self.before != self.after
+        return self.before != self.after or self.loose
+
+    @property
+    def loose(self) -> bool:
+        """Is it a file of ours alone whose owner or mode is another?"""
+        if self.shared or self.after is None:
+            return False
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        return (found.st_uid, found.st_mode & 0o7777) != (0, self.mode)
 
     def apply(self) -> None:
-        """Write or remove it; a file that was there keeps its owner and mode. Raises OSError."""
+        """Write or remove it; a file that others write into keeps its owner and mode. Raises OSError."""
         if self.after is None:
             remove(self.path)
         else:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(os.path.dirname(self.path), 0o755)
-            _write(self.path, self.after, self.mode)
+            _write(self.path, self.after, self.mode, keep=self.shared)
         sync_directory(os.path.dirname(self.path))
 
     def restore(self, backup: str) -> bool:
@@ -112,14 +123,14 @@ def _draft(path: str) -> t.Iterator[str]:
         raise
 
 
-def _write(path: str, text: str, mode: int) -> None:
+def _write(path: str, text: str, mode: int, keep: bool) -> None:
     with _draft(path) as draft:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
+        if keep:
             found = os.stat(path)
             mode = found.st_mode & 0o7777
             os.chown(draft, found.st_uid, found.st_gid)

@@ -84,7 +84,7 @@ Conflicts=shutdown.target
 [Service]
 Type=oneshot
 Environment={booting}=1
-# Whatever is started later may start it too (after a daemon-reload), when it has nothing to do: the timer is there.
+# systemctl isolate may start it later (after a daemon-reload), when it has nothing to do: the timer is there.
 ExecStart=/bin/sh -c 'systemctl is-active --quiet sysinit.target || exec /bin/sh {script}'
 
 [Install]
@@ -247,6 +247,8 @@ class Transaction:
             "--description=Undo of a change of alfred.portmap that nobody confirmed",
             f"--on-active={seconds}s",
             "--timer-property=AccuracySec=100ms",  # by default a timer may be a minute late
+            "--timer-property=IgnoreOnIsolate=yes",  # else `systemctl isolate` stops it
+            "--property=IgnoreOnIsolate=yes",
             "/bin/sh",
             script,
         ]

@@ -84,13 +84,17 @@ class Controller:
         return t.cast("list[dict[str, t.Any]]", json.loads(found.read_text(encoding="utf-8")))
 
     @contextlib.contextmanager
-    def held(self, host: ExtraHost, arguments: t.Mapping[str, t.Any], *before: t.Mapping[str, t.Any]) -> t.Iterator[subprocess.Popen[str]]:
+    def held(self, host: ExtraHost, arguments: t.Mapping[str, t.Any], *first: t.Mapping[str, t.Any]) -> t.Iterator[subprocess.Popen[str]]:
         """A run whose change is in force, and that can't confirm it: a probe that never connects keeps it in its window."""
-        command = self.command([*before, task({"confirm_probes": [{"port": 9}], **arguments})])
+        command = self.command([*first, task({"confirm_probes": [{"port": 9}], **arguments})])
+        inodes, before = listening(host), file(host, DROP_IN)
         run = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         try:
-            inodes = listening(host)
-            wait_until(lambda: pending(host) and listening(host) not in ("", inodes), 20, lambda: f"never in force: {run.poll()}")
+            if systemd_listens(host):
+                wait_until(lambda: pending(host) and file(host, DROP_IN) != before, 20, lambda: f"never written: {run.poll()}")
+                time.sleep(1)
+            else:
+                wait_until(lambda: pending(host) and listening(host) not in ("", inodes), 20, lambda: f"never in force: {run.poll()}")
             yield run
         finally:
             kill(run)
@@ -125,6 +129,11 @@ def listening(host: ExtraHost) -> str:
 def pending(host: ExtraHost) -> bool:
     """Is there a change in its window?"""
     return host.run("sh", "-c", f"test -e {PLACE}/pending.json && ls {PLACE}/pending-*.conf", check=False).returncode == 0
+
+
+def systemd_listens(host: ExtraHost) -> bool:
+    """Is it systemd that takes connections on port 22?"""
+    return host.run("systemctl", "is-active", "ssh.socket", check=False).stdout.strip() == "active"
 
 
 def armed(host: ExtraHost) -> bool:

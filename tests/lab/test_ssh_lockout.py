@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import pytest
 from extra import ExtraHost, extra_host
 from sshlab import (
+    CONTENTS,
     DIRECTORY,
     DROP_IN,
     GOOD,
@@ -29,6 +30,7 @@ from sshlab import (
     Controller,
     armed,
     assert_safe,
+    effective,
     file,
     kill,
     listening,
@@ -306,13 +308,11 @@ def test_new_connections_are_blocked_and_the_old_one_lives_on(host: ExtraHost, c
 
 
 def test_the_controller_is_killed_and_others_go_on_working(host: ExtraHost, controller: Controller) -> None:
-    """They reload systemd, after which whatever is started pulls in what is wanted at boot; and nobody else may change anything."""
+    """They reload systemd, and start again what is wanted at boot; and no other change may begin."""
     with controller.held(host, OTHER) as run:
         kill(run)
         inodes = listening(host)
-        host.run(
-            "sh", "-c", "systemctl daemon-reload; systemd-run --quiet --wait --collect true; systemctl daemon-reexec; systemctl start systemd-tmpfiles-clean"
-        )
+        host.run("sh", "-c", "systemctl daemon-reload; systemd-run --quiet --wait --collect true; systemctl daemon-reexec; systemctl isolate multi-user.target")
         assert pending(host) and file(host, DROP_IN) == OTHER_DROP_IN, "the unit that is for the next boot ran now"
         status, output = controller.apply(GOOD)
         assert status != 0
@@ -448,3 +448,132 @@ def test_a_host_behind_it_must_still_be_reached(host: ExtraHost, tmp_path: pathl
         open_to_it = {**closed, "settings": {**closed["settings"], "AllowTcpForwarding": "local", "PermitOpen": f"{behind.v4}:22"}}
         status, output = both.apply(open_to_it, "--limit", host.name)
         assert status == 0, output
+
+
+# what is there already
+
+ODD_MAIN = (
+    b"# ge\xe4ndert\n"
+    b"PasswordAuthentication yes\n"
+    b"Include /etc/ssh/sshd_config.d/*.conf\n"
+    b"HostKey /etc/ssh/keys/ed25519\n"
+    b"UsePAM yes\n"
+    b"Subsystem sftp /usr/lib/openssh/sftp-server\n"
+    b"Match User deploy\n"
+    b"    PasswordAuthentication yes\n"
+    b"    PermitTTY yes\n"
+)
+ODD = f"""
+rm {MAIN} /etc/ssh/ssh_host_*; mkdir -p /etc/ssh/keys /etc/ssh/real; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/keys/ed25519
+cat >/etc/ssh/real/main && chmod 640 /etc/ssh/real/main && chown daemon:daemon /etc/ssh/real/main && ln -s real/main {MAIN}
+echo X11Forwarding yes >{DIRECTORY}/00-first.conf; echo PasswordAuthentication yes >{DIRECTORY}/50-cloud-init.conf; chmod 600 {DIRECTORY}/50-cloud-init.conf
+systemctl restart ssh
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: pathlib.Path) -> t.Iterator[tuple[ExtraHost, Controller]]:
+    """A host whose main file is a link to a file that is no UTF-8 and sets something before its Include, with other files before ours, and other keys."""
+    with extra_host("ssh3", 22) as made:
+        made.run("sh", "-c", "cat >/run/main", stdin=ODD_MAIN.decode("latin-1"))
+        made.run("sh", "-ec", "iconv -f utf-8 -t latin1 /run/main | { " + ODD + " }")
+        yield made, Controller(tmp_path, made)
+
+
+def test_what_others_have_written_is_overruled_and_left_as_it_is(odd: tuple[ExtraHost, Controller]) -> None:
+    host, controller = odd
+    wanted = {**GOOD, "banner": "Beware", "exempt": [{"match": "User deploy", "settings": {"PermitTTY": False}}]}
+    before = host.run("sh", "-c", CONTENTS).stdout
+    foreseen, answer, again = controller.answers([{**task(wanted), "check_mode": True, "diff": True}, {**task(wanted), "diff": True}, task(wanted)])
+    assert answer["transaction"] == {"state": "confirmed", "seconds": WINDOW}, answer
+    assert (foreseen["changed"], foreseen["diff"], foreseen["reasons"]) == (True, answer["diff"], answer["reasons"])
+    assert again["changed"] is False, again
+    assert f"{DROP_IN} has to be read before all else, but {MAIN} does not read it before its line 2 (passwordauthentication)" in answer["reasons"]
+    assert f"{DIRECTORY}/50-cloud-init.conf:1: passwordauthentication yes" in answer["overruled"]
+    for user in ("ansible", "deploy"):
+        assert [effective(host, word, user=user) for word in ("PasswordAuthentication", "X11Forwarding", "PermitTTY")] == [
+            ["no"],
+            ["no"],
+            ["no" if user == "deploy" else "yes"],
+        ]
+    assert set(effective(host, "DenyUsers", "203.0.113.2")) == {"*"}
+    assert reachable(host)
+
+    # The line at the top is gone: seen in check mode, and mended.
+    host.run("sed", "-i", "1,2d", "/etc/ssh/real/main")
+    foreseen, answer, again = controller.answers([{**task(wanted), "check_mode": True}, task(wanted), task(wanted)])
+    assert [foreseen["changed"], answer["changed"], again["changed"]] == [True, True, False]
+    assert effective(host, "PasswordAuthentication") == ["no"]
+
+    # Undone, and then taken away: byte for byte what was there.
+    there = host.run("sh", "-c", CONTENTS).stdout
+    with controller.held(host, {"state": "absent"}) as run:
+        kill(run)
+        wait_until(lambda: not pending(host) and not armed(host), WINDOW + 5, "never undone")
+    # But for what is kept of it.
+    kept = ("var/lib/portmap/ssh/rejected.conf", "var/lib/portmap/ssh/rolled_back.json")
+    assert [line for line in host.run("sh", "-c", CONTENTS).stdout.splitlines() if not line.startswith(kept)] == there.splitlines()
+    assert reachable(host)
+    foreseen, answer, again = controller.answers([{**task({"state": "absent"}), "check_mode": True}, task({"state": "absent"}), task({"state": "absent"})])
+    assert [foreseen["changed"], answer["changed"], again["changed"]] == [True, True, False]
+    assert host.run("sh", "-c", CONTENTS).stdout == before
+    assert reachable(host)
+
+    # Neither an Include nor a directory.
+    host.run("sh", "-c", f"rm -r {DIRECTORY}; sed -i /^Include/d /etc/ssh/real/main; systemctl reload ssh")
+    before = host.run("sh", "-c", CONTENTS).stdout
+    with controller.held(host, GOOD) as run:
+        kill(run)
+    assert_safe(host, None)
+    assert host.run("ls", DIRECTORY, check=False).returncode != 0
+    foreseen, answer, last = controller.answers([{**task(GOOD), "check_mode": True, "diff": True}, {**task(GOOD), "diff": True}, task({"state": "absent"})])
+    assert (foreseen["changed"], foreseen["diff"]) == (answer["changed"], answer["diff"]) and answer["transaction"]["state"] == "confirmed"
+    assert last["changed"] is True
+    assert host.run("sh", "-c", CONTENTS).stdout == before
+
+
+@pytest.mark.parametrize("damage", ["echo PermitRotLogin no >>", "rm ", "sed -i s/DenyUsers.*/AllowUsers\\ ansible/ ", "chmod 666 "])
+def test_somebody_changes_the_drop_in(host: ExtraHost, controller: Controller, damage: str) -> None:
+    """By hand, without a reload; once so that sshd would not even start with it."""
+    host.run("sh", "-c", f"{damage} {DROP_IN}")
+    foreseen, answer, again = controller.answers([{**task(GOOD), "check_mode": True}, task(GOOD), task(GOOD)])
+    assert [foreseen["changed"], answer["changed"], again["changed"]] == [True, True, False], (foreseen, answer)
+    assert answer["transaction"]["state"] == "confirmed"
+    assert_safe(host, GOOD_DROP_IN, seconds=0)
+    assert host.run("stat", "-c", "%a %U", DROP_IN).stdout == "600 root\n"
+
+
+def test_a_reboot_undoes_to_what_somebody_broke(host: ExtraHost, controller: Controller) -> None:
+    """Then it boots without a drop-in: sshd would not have started with that one."""
+    host.run("sh", "-c", f"echo PermitRotLogin no >>{DROP_IN}")
+    with controller.held(host, OTHER):
+        host.reboot()
+    assert_safe(host, None, seconds=0)
+
+
+@pytest.mark.parametrize("suite", ["bullseye", "bookworm", "trixie"])
+def test_systemd_listens_for_it(suite: str, tmp_path: pathlib.Path) -> None:
+    """On Debian 11 there is one sshd for each connection, on later ones one for all of them, that goes on running."""
+    with extra_host(f"ssh-{suite}", 23, suite=suite) as host:
+        controller = Controller(tmp_path, host)
+        host.run("sh", "-c", "systemctl stop ssh; systemctl disable ssh; systemctl enable --now ssh.socket")
+        mode = "connections" if suite == "bullseye" else "socket"
+        before = host.run("sh", "-c", CONTENTS).stdout
+        with open_session(host) as lives:
+            assert lives(b"before")
+            answer, again = controller.answers([task(GOOD), task(GOOD)])
+            assert (answer["transaction"]["state"], answer["service"]["mode"], answer["service"]["ports"]) == ("confirmed", mode, [22]), answer
+            assert again["changed"] is False
+            assert lives(b"confirmed")
+        with controller.held(host, OTHER) as run:
+            kill(run)
+            # Nobody is connected any more, nor does it run.
+            host.run("sh", "-c", "systemctl stop ssh; pkill sshd; true")
+        assert_safe(host, GOOD_DROP_IN)
+        assert rolled_back(host) == BACK
+        # Never started since: nobody knows it but systemd.
+        host.run("sh", "-c", "systemctl stop ssh; pkill sshd; true")
+        answer = controller.answers([task({"state": "absent"})])[0]
+        assert answer["transaction"]["state"] == "confirmed", answer
+        assert reachable(host)
+        assert host.run("sh", "-c", CONTENTS).stdout == before
