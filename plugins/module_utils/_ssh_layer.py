@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.alfred.portmap.plugins.module_utils._files import read_text, write_text
 from ansible_collections.alfred.portmap.plugins.module_utils._session import incoming_session, incoming_user
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd import SshdError
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_change import Host, confirm, put_in_force
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_change import Host, checked, confirm, put_in_force
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import (
     DROP_IN,
     Exempt,
@@ -83,7 +83,7 @@ def present(host: Host, options: Options, seconds: int) -> tuple[Result, Diff]:
         def prepare() -> None:
             if temporary is not None:
                 host.state.make()
-                expiry.arm(temporary, text, after, host.service.renew)
+                expiry.arm(temporary, text, after, f"{checked(host)} && {host.service.renew}")
 
         if any(change.changes for change in (drop_in, *changes)) or host.state.confirmed() != text or host.state.interrupted():
             others = [change for change in changes if change.changes]

@@ -98,16 +98,17 @@ class Sshd:
         self._run(["-t", "-f", file])
 
     def effective(self, file: str, client: t.Optional[Client] = None, part: bool = False) -> Effective:
-        """What is in force for a client. `part`: the file is not all of a configuration. Raises SshdError."""
-        return Effective(self._run(["-T", "-f", file, *(["-C", client.specification] if client else []), *(self._keys() if part else [])]))
+        """What is in force for a client. `part`: the file is not all of a configuration, and it alone is asked. Raises SshdError."""
+        arguments = ["-T", "-f", file, *(["-C", client.specification] if client else [])]
+        return Effective(self._run_alone(arguments) if part else self._run(arguments))
 
-    def _keys(self) -> list[str]:
-        return [word for path in self.host_keys for word in ("-h", path)]
+    def _run_alone(self, arguments: list[str]) -> str:
+        return self._run([*arguments, *(word for path in self.host_keys for word in ("-h", path))], ())
 
     def unknown(self, file: str) -> set[int]:
         """The lines of a file whose keywords this sshd does not know. Raises SshdError if there is anything else wrong with it."""
         try:
-            self._run(["-t", "-f", file, *self._keys()])
+            self._run_alone(["-t", "-f", file])
         except SshdError as error:
             messages = [line for line in str(error).splitlines() if line]
             found = [re.search(r" line (\d+): Bad configuration option", line) for line in messages]
@@ -116,10 +117,10 @@ class Sshd:
             return {int(one.group(1)) for one in found if one}
         return set()
 
-    def _run(self, arguments: list[str]) -> str:
+    def _run(self, arguments: list[str], options: t.Optional[t.Sequence[str]] = None) -> str:
         if self.path.startswith("/usr/sbin") and not os.path.isdir(PRIVILEGE_SEPARATION) and os.path.isdir(os.path.dirname(PRIVILEGE_SEPARATION)):
             os.mkdir(PRIVILEGE_SEPARATION, 0o755)
-        rc, out, err = self._module.run_command([self.path, *self._options, *arguments], environ_update=ENVIRONMENT)
+        rc, out, err = self._module.run_command([self.path, *(self._options if options is None else options), *arguments], environ_update=ENVIRONMENT)
         if rc != 0:
             raise SshdError((err or out).strip().replace("\r", "") or f"sshd: exit status {rc}")
         return str(out)

@@ -113,11 +113,13 @@ def refusal(effective: Effective, who: Account, address: str) -> t.Optional[str]
     """Why sshd would not let this account log in from this address by a key, for people; None if nothing of that is certain."""
     if shut_out(effective):
         return f"it lets nobody in from {address}"
+    # Where sshd looks names up, one may stand for this address: then it is not certain that somebody is meant, nor that nobody is.
+    named_hosts = effective.value("UseDNS") == "yes"
     for keyword, named in (("DenyUsers", _user(effective.words("DenyUsers"), who, address)), ("DenyGroups", _group(effective.words("DenyGroups"), who))):
         if named:
             return f"{keyword} {named} keeps the user {who.name} out"
     for keyword, patterns, allowed in (
-        ("AllowUsers", effective.words("AllowUsers"), _user(effective.words("AllowUsers"), who, address)),
+        ("AllowUsers", effective.words("AllowUsers"), _user(effective.words("AllowUsers"), who, address, named_hosts)),
         ("AllowGroups", effective.words("AllowGroups"), _group(effective.words("AllowGroups"), who)),
     ):
         if patterns and not allowed:
@@ -180,11 +182,11 @@ def _loose(path: str, who: Account) -> t.Optional[str]:
         path = os.path.dirname(path)
 
 
-def _user(patterns: t.Iterable[str], who: Account, address: str) -> str:
-    """The first pattern, as of AllowUsers, that means this account from this address; "" if none does."""
+def _user(patterns: t.Iterable[str], who: Account, address: str, named_hosts: bool = False) -> str:
+    """The first pattern, as of AllowUsers, that means this account from this address, or that may (named_hosts); "" if none does."""
     for pattern in patterns:
         name, at, place = pattern.rpartition("@") if "@" in pattern else (pattern, "", "")
-        if like(who.name, name) and (not at or _place(place, address)):
+        if like(who.name, name) and (not at or _place(place, address) or (named_hosts and re.search("[A-Za-z]", place) is not None)):
             return pattern
     return ""
 

@@ -110,6 +110,11 @@ def _put_back(host: Host, changes: t.Sequence[FileChange]) -> str:
     return "The files are as they were, BUT SSHD DOES NOT TAKE CONNECTIONS: stay logged in, see what journalctl -u ssh says, mend that and start it"
 
 
+def checked(host: Host) -> str:
+    """The command of sh(1) that fails if sshd would not start with its files."""
+    return f"mkdir -p -m 755 {PRIVILEGE_SEPARATION} && {shlex.quote(host.sshd.path)} -t -f {shlex.quote(host.service.main)}"
+
+
 def undo(host: Host, changes: t.Sequence[FileChange], sound: bool) -> tuple[list[Attempt], Attempt]:
     """The ways back: the files as they were, and where sshd does not take these, without our drop-in; and what is left to do if none of them works.
 
@@ -125,13 +130,13 @@ def undo(host: Host, changes: t.Sequence[FileChange], sound: bool) -> tuple[list
     back = " && ".join([first, *others])
     without = "; ".join([*others, gone])
     # Before it was started nothing has to be read anew.
-    check = f"mkdir -p -m 755 {PRIVILEGE_SEPARATION}; {shlex.quote(host.sshd.path)} -t -f {shlex.quote(host.service.main)}"
-    read = f'{{ [ -n "${BOOTING}" ] || {{ {check} && {{ {host.service.bring_back}; }}; }}; }}'
+    read = f'{{ [ -n "${BOOTING}" ] || {{ {checked(host)} && {{ {host.service.bring_back}; }}; }}; }}'
     taken = "our settings were taken away, since those of before are damaged or sshd does not take them any more"
     failed = "failed: sshd does not take its files, even without our settings, so that those that nobody confirmed are still in force"
     # The next run finds that something was left to do.
     last = Attempt(f"{back}; : >{PENDING}undo-failed.conf", failed)
-    return [Attempt(f"{{ {back}; }} && {read}", "the state of before is in force again"), Attempt(f"{{ {without}; }} && {read}", taken)], last
+    ways = ((back, "the state of before is in force again"), (without, taken))
+    return [Attempt(f"{{ {way}; }} && {read} && rm -f before-*", result) for way, result in ways], last
 
 
 def confirm(host: Host, drop_in: str, token: str, session: t.Optional[Session]) -> tuple[int, str]:

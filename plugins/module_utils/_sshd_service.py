@@ -5,7 +5,9 @@
 
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 
-A reload ends no session: the listening process executes itself anew, and those of the sessions go on (sshd(8), SIGHUP). It is never restarted.
+A reload ends no session: the listening process executes itself anew, and those of the sessions go on (sshd(8), SIGHUP). Where systemd listens for it
+that ends it in OpenSSH 10.0 as Debian 13 has it (`Cannot bind any address`), so that there it is restarted, if its unit leaves sessions alone then
+(KillMode=process): connections wait in systemd's socket meanwhile.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ RUNNING = "/run/systemd/system"
 SERVICES = ("ssh.service", "sshd.service")  # Debian's name, everybody else's
 SOCKETS = ("ssh.socket", "sshd.socket")
 PATIENCE = 10.0  # seconds for a reloaded sshd to listen again
+_RESTART = 'if [ "$(systemctl show --property KillMode --value {unit})" = process ]; then systemctl restart {unit}; else systemctl reload {unit}; fi'
 _FLAGS_WITH_VALUE = "cCEfghopu"  # options of sshd that take an argument (sshd(8))
 
 
@@ -61,7 +64,7 @@ class SshdService:
             return f"if systemctl is-active --quiet {unit}; then systemctl reload {unit}; else systemctl --no-block start {unit}; fi"
         if self.mode == "socket":
             unit = shlex.quote(self.unit)
-            return f"if systemctl is-active --quiet {unit}; then systemctl reload {unit}; fi"
+            return f"if systemctl is-active --quiet {unit}; then {_RESTART.format(unit=unit)}; fi"
         if self.mode == "process":
             return f"kill -HUP {self.pid}"
         return ":"
@@ -71,12 +74,13 @@ class SshdService:
         """The same for an undo, which fails if sshd does not run after it."""
         if self.mode == "process":
             return self.renew
-        if self.mode != "service":
+        if self.mode not in ("service", "socket"):
             return self.reload
         unit = shlex.quote(self.unit)
         # One that is just starting may have read them before they changed, and can't be told to read them anew.
         ready = f'for wait in 1 2 3 4 5; do [ "$(systemctl is-active {unit})" = activating ] || break; sleep 1; done'
-        return f"{ready}; {self.reload} && for wait in 1 2 3; do sleep 1; systemctl is-active --quiet {unit} && break; done"
+        stays = f" && for wait in 1 2 3; do sleep 1; systemctl is-active --quiet {unit} && break; done" if self.mode == "service" else ""
+        return f"{ready}; {self.reload}{stays}"
 
     @property
     def renew(self) -> str:
@@ -87,7 +91,8 @@ class SshdService:
             return ":"
         unit = shlex.quote(self.unit)
         # One that is just starting may have read them before they changed.
-        return f"case $(systemctl is-active {unit}) in active|reloading) systemctl reload {unit};; activating) false;; esac"
+        again = f"if systemctl is-active --quiet {' '.join(SOCKETS)}; then {_RESTART.format(unit=unit)}; else systemctl reload {unit}; fi"
+        return f"case $(systemctl is-active {unit}) in active|reloading) {again};; activating) false;; esac"
 
 
 def look(module: AnsibleModule) -> SshdService:
@@ -108,7 +113,8 @@ def look(module: AnsibleModule) -> SshdService:
         mode, unit = "process" if pid else "none", ""
     held = [one for one in own if pid and one.owner is not None and one.owner.pid == pid]
     ports = _socket_ports(units[socket]["Listen"]) if socket else {one.port for one in held}
-    options, main = _options(_command_line(pid))
+    title = _command_line(pid) or (_planned(module, f"{socket[: -len('.socket')]}@0.service" if mode == "connections" else unit) if socket else "")
+    options, main = _options(title)
     return SshdService(mode, unit, pid, tuple(sorted(ports)), tuple(options), main, known, frozenset(one.inode for one in held))
 
 
@@ -183,6 +189,35 @@ def _command_line(pid: int) -> str:
             return file.read().replace("\0", " ").strip()
     except FileNotFoundError:
         return ""
+
+
+def _planned(module: AnsibleModule, unit: str) -> str:
+    """The title that sshd will have, as systemd starts it when somebody comes."""
+    path = module.get_bin_path("systemctl", required=True)
+    _rc, out, _err = module.run_command([path, "show", "--property", "ExecStart,EnvironmentFiles", unit], environ_update=ENVIRONMENT)
+    values: dict[str, str] = {}
+    for file in re.findall(r"^EnvironmentFiles=(.*) \(ignore_errors=\w+\)$", out, re.MULTILINE):
+        values.update(_environment(file))
+    found = re.search(r"^ExecStart=\{ .*?argv\[\]=(.*?) ; ", out, re.MULTILINE)
+    command = re.sub(r"\$\{?(\w+)\}?", lambda word: values.get(word.group(1), ""), found.group(1)) if found else ""
+    return f"sshd: {' '.join(_words(command))} [listener]"
+
+
+def _environment(path: str) -> dict[str, str]:
+    """The variables of a file as EnvironmentFile= reads it."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = [line.strip().partition("=") for line in file if not line.lstrip().startswith(("#", ";"))]
+    except OSError:
+        return {}
+    return {name: " ".join(_words(value)) for name, equals, value in lines if equals}
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quote that nobody closes
+        return text.split()
 
 
 def _options(title: str) -> tuple[list[str], str]:

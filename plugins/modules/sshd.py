@@ -19,7 +19,7 @@ description:
     the main file reads other things before it, or does not read it at all, one line is put at its top.
   - A change undoes itself, unless it is confirmed in time over a new connection (O(confirm_timeout)), and at a reboot before that. The action
     plugin of this module confirms on the controller. Nothing else has to be set.
-  - sshd is reloaded, never restarted. Sessions go on.
+  - sshd is reloaded. Where systemd listens for it (C(ssh.socket)) it is restarted instead, since not every version can be. Sessions go on.
   - Refuses what would lock out the user and the address that the present SSH session came with.
 extends_documentation_fragment:
   - alfred.portmap.attributes

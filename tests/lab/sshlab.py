@@ -192,5 +192,6 @@ def effective(host: ExtraHost, keyword: str, address: str = OPERATORS[0], user: 
 def assert_safe(host: ExtraHost, drop_in: str | None, seconds: float = WINDOW + 5) -> None:
     """Within so many seconds nothing waits any more, the host is on this drop-in, and it can be reached."""
     wait_until(lambda: not armed(host) and not pending(host), seconds, "something still waits")
-    assert file(host, DROP_IN) == drop_in
+    found = file(host, DROP_IN)
+    assert found == drop_in, found
     assert reachable(host), host.run("sh", "-c", "journalctl -u ssh --no-pager | tail -n 20").stdout

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import MAIN
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import SshdService, _options, _socket_ports
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import SshdService, _environment, _options, _socket_ports
 
 
 @pytest.mark.parametrize(
@@ -50,15 +52,26 @@ def test_the_ports_of_a_socket_unit(listen: str, ports: set[int]) -> None:
     assert _socket_ports(listen) == ports
 
 
+def test_the_options_that_it_will_be_started_with(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "ssh"
+    path.write_text("# no\n; no\nSSHD_OPTS=\"-o UsePAM=no -o 'AcceptEnv LANG TZ'\"\nOTHER=\n")
+    assert _environment(str(path)) == {"SSHD_OPTS": "-o UsePAM=no -o 'AcceptEnv LANG TZ'", "OTHER": ""}
+    assert _environment(str(tmp_path / "none")) == {}
+
+
 def service(mode: str, pid: int = 0) -> SshdService:
     return SshdService(mode, "ssh.service", pid, (22,), (), MAIN, ("ssh.service",), frozenset())
 
 
-def test_it_is_never_restarted() -> None:
+def test_it_is_reloaded() -> None:
     assert service("service").reload == (
         "if systemctl is-active --quiet ssh.service; then systemctl reload ssh.service; else systemctl --no-block start ssh.service; fi"
     )
-    assert service("socket").reload == "if systemctl is-active --quiet ssh.service; then systemctl reload ssh.service; fi"
+    # Where systemd listens SIGHUP ends sshd 10.0.
+    assert service("socket").reload == (
+        'if systemctl is-active --quiet ssh.service; then if [ "$(systemctl show --property KillMode --value ssh.service)" = process ]; '
+        "then systemctl restart ssh.service; else systemctl reload ssh.service; fi; fi"
+    )
     assert service("connections").reload == ":"
     assert service("process", 42).reload == "kill -HUP 42"
     assert service("none").reload == ":"
