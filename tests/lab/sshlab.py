@@ -9,15 +9,19 @@ import contextlib
 import json
 import os
 import pathlib
+import queue
 import signal
 import subprocess
 import time
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from conftest import ROOT
 from extra import ExtraHost
 
-WINDOW = 6  # seconds
+WINDOW = 6  # seconds, of a change that is not to be confirmed
+PATIENCE = 25  # seconds, of one that is
 DIRECTORY = "/etc/ssh/sshd_config.d"
 DROP_IN = f"{DIRECTORY}/000-portmap.conf"
 MAIN = "/etc/ssh/sshd_config"
@@ -86,7 +90,7 @@ class Controller:
     @contextlib.contextmanager
     def held(self, host: ExtraHost, arguments: t.Mapping[str, t.Any], *first: t.Mapping[str, t.Any]) -> t.Iterator[subprocess.Popen[str]]:
         """A run whose change is in force, and that can't confirm it: a probe that never connects keeps it in its window."""
-        command = self.command([*first, task({"confirm_probes": [{"port": 9}], **arguments})])
+        command = self.command([*first, task({"confirm_probes": [{"port": 9}], "confirm_timeout": WINDOW, **arguments})])
         inodes, before = listening(host), file(host, DROP_IN)
         run = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         try:
@@ -102,9 +106,57 @@ class Controller:
                 run.communicate()
 
 
+Scenario = t.Callable[[ExtraHost, Controller], None]
+
+
+class Scenarios:
+    """Tests of one host each that wait more than they work, several at once. Each begins and ends with a host as `ready` makes it."""
+
+    def __init__(self, ready: Scenario) -> None:
+        self._ready = ready
+        self._all: dict[str, Scenario] = {}
+
+    def __call__(self, scenario: Scenario) -> Scenario:
+        """Add one, under its function's name."""
+        return self.add(scenario.__name__.replace("_", " "), scenario)
+
+    def add(self, name: str, scenario: Scenario) -> Scenario:
+        """Add one."""
+        assert name not in self._all
+        self._all[name] = scenario
+        return scenario
+
+    @property
+    def names(self) -> list[str]:
+        """Of all of them."""
+        return list(self._all)
+
+    def run(self, request: pytest.FixtureRequest, pairs: t.Sequence[tuple[ExtraHost, Controller]]) -> dict[str, Exception | None]:
+        """What came of each that this run of pytest asks for (by the parameter `name` of a test), with as many at once as there are hosts."""
+        asked = [str(item.callspec.params.get("name")) for item in request.session.items if hasattr(item, "callspec") and item.path == request.path]
+        free: queue.SimpleQueue[tuple[ExtraHost, Controller]] = queue.SimpleQueue()
+        for pair in pairs:
+            free.put(pair)
+
+        def outcome(name: str) -> Exception | None:
+            pair = free.get()
+            try:
+                self._ready(*pair)
+                self._all[name](*pair)
+            except Exception as error:
+                return error
+            finally:
+                free.put(pair)
+            return None
+
+        with ThreadPoolExecutor(len(pairs)) as pool:
+            names = [name for name in self._all if name in asked]
+            return dict(zip(names, pool.map(outcome, names), strict=True))
+
+
 def task(arguments: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """A task of the module sshd."""
-    return {"alfred.portmap.sshd": {"confirm_timeout": WINDOW, **arguments}}
+    return {"alfred.portmap.sshd": {"confirm_timeout": PATIENCE, **arguments}}
 
 
 def kill(run: subprocess.Popen[str]) -> None:

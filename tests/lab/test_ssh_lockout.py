@@ -9,6 +9,8 @@ have touched a file, nor let sshd read any anew. The ends of temporary access: t
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import pathlib
 import shlex
 import typing as t
@@ -25,10 +27,12 @@ from sshlab import (
     MAIN,
     OPERATORS,
     OTHER,
+    PATIENCE,
     PLACE,
     SNAPSHOT,
     WINDOW,
     Controller,
+    Scenarios,
     armed,
     assert_safe,
     effective,
@@ -55,16 +59,17 @@ def with_settings(**settings: t.Any) -> dict[str, t.Any]:
 
 
 @pytest.fixture(scope="module")
-def made() -> t.Iterator[ExtraHost]:
-    """The host."""
-    with extra_host("ssh1", 20) as host:
-        yield host
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[list[tuple[ExtraHost, Controller]]]:
+    """Hosts that are alike, each with an operator's machine of its own."""
+    with contextlib.ExitStack() as stack:
+        hosts = [stack.enter_context(extra_host(f"ssh{number}", 19 + number)) for number in (1, 2, 3)]
+        yield [(host, Controller(tmp_path_factory.mktemp("controller"), host)) for host in hosts]
 
 
 @pytest.fixture(scope="module")
-def controller(made: ExtraHost, tmp_path_factory: pytest.TempPathFactory) -> Controller:
-    """The operator's machine."""
-    return Controller(tmp_path_factory.mktemp("controller"), made)
+def refusing(pairs: list[tuple[ExtraHost, Controller]]) -> ExtraHost:
+    """The first of them, while nobody was on it before."""
+    return pairs[0][0]
 
 
 # refused before anything is touched
@@ -210,7 +215,7 @@ REFUSALS = [
 
 
 @pytest.fixture(scope="module")
-def refused(made: ExtraHost, controller: Controller) -> dict[str, list[dict[str, t.Any]]]:
+def refused(pairs: list[tuple[ExtraHost, Controller]]) -> dict[str, list[dict[str, t.Any]]]:
     """What came of each: the files before, the answer, the files after."""
     tasks: list[dict[str, t.Any]] = []
     for case in REFUSALS:
@@ -219,7 +224,7 @@ def refused(made: ExtraHost, controller: Controller) -> dict[str, list[dict[str,
             {**task(case.arguments), "vars": case.variables},
             {"ansible.builtin.raw": f"{SNAPSHOT}; {{ {case.after}; }} >&2", "check_mode": False},
         ]
-    answers = controller.answers(tasks)
+    answers = pairs[0][1].answers(tasks)
     return {case.name: answers[3 * number : 3 * number + 3] for number, case in enumerate(REFUSALS)}
 
 
@@ -234,25 +239,13 @@ def test_refused_and_nothing_touched(refused: dict[str, list[dict[str, t.Any]]],
     assert lines[0] == lines[1]
 
 
-def test_the_host_after_all_that_was_refused(made: ExtraHost, refused: t.Any) -> None:
-    assert reachable(made)
-    assert file(made, DROP_IN) is None and not pending(made) and not armed(made)
-    assert made.run("ls", "/var/lib/portmap", "/var/lib/portmap.lock", check=False).stdout == ""
+def test_the_host_after_all_that_was_refused(refusing: ExtraHost, refused: t.Any) -> None:
+    assert reachable(refusing)
+    assert file(refusing, DROP_IN) is None and not pending(refusing) and not armed(refusing)
+    assert refusing.run("ls", "/var/lib/portmap", "/var/lib/portmap.lock", check=False).stdout == ""
 
 
 # undone by the host itself
-
-
-@pytest.fixture
-def host(made: ExtraHost, controller: Controller) -> t.Iterator[ExtraHost]:
-    """The host with GOOD confirmed."""
-    if file(made, DROP_IN) != GOOD_DROP_IN or file(made, f"{PLACE}/confirmed.conf") != GOOD_DROP_IN:
-        status, output = controller.apply(GOOD)
-        assert status == 0, output
-    yield made
-    for name in ("/usr/bin/systemctl", "/usr/sbin/sshd"):
-        made.run("sh", "-c", f"[ ! -e {name}.real ] || mv {name}.real {name}")
-    made.run("sh", "-c", f"nft delete table inet cut; rm -f {FOREIGN}", check=False)
 
 
 GOOD_DROP_IN = """\
@@ -272,12 +265,26 @@ OTHER_DROP_IN = f"{GOOD_DROP_IN}    MaxAuthTries 5\n"
 BACK = "the state of before is in force again"
 
 
+def ready(host: ExtraHost, controller: Controller) -> None:
+    """GOOD is confirmed, and nothing is left of another test."""
+    for name in ("/usr/bin/systemctl", "/usr/sbin/sshd"):
+        host.run("sh", "-c", f"[ ! -e {name}.real ] || mv {name}.real {name}")
+    host.run("sh", "-c", f"nft delete table inet cut; rm -f {FOREIGN}", check=False)
+    if file(host, DROP_IN) != GOOD_DROP_IN or file(host, f"{PLACE}/confirmed.conf") != GOOD_DROP_IN:
+        status, output = controller.apply(GOOD)
+        assert status == 0, output
+
+
+scenario = Scenarios(ready)
+
+
 def replace_program(host: ExtraHost, path: str, script: str) -> None:
     """Put a script in a program's place; the program itself is at PATH.real."""
     host.run("sh", "-c", f"cp -a {path} {path}.real && cat >{path}.new && chmod 755 {path}.new && mv {path}.new {path}", stdin=script)
 
 
-def test_confirmed_over_a_new_connection_and_nothing_to_do_after_that(host: ExtraHost, controller: Controller) -> None:
+@scenario
+def confirmed_over_a_new_connection_and_nothing_to_do_after_that(host: ExtraHost, controller: Controller) -> None:
     count = "journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
     accepted = int(host.run("sh", "-c", count).stdout)
     inodes = listening(host)
@@ -285,7 +292,7 @@ def test_confirmed_over_a_new_connection_and_nothing_to_do_after_that(host: Extr
     foreseen, answer, before, again, warm, after = controller.answers(
         [foreseen_task, {**task(OTHER), "diff": True}, {"raw": SNAPSHOT}, {**task(OTHER), "diff": True}, foreseen_task, {"raw": SNAPSHOT}]
     )
-    assert answer["transaction"] == {"state": "confirmed", "seconds": WINDOW}
+    assert answer["transaction"] == {"state": "confirmed", "seconds": PATIENCE}
     assert int(host.run("sh", "-c", count).stdout) > accepted
     assert listening(host) != inodes, "it was not reloaded"
     assert (foreseen["changed"], foreseen["diff"], foreseen["reasons"]) == (answer["changed"], answer["diff"], answer["reasons"])
@@ -294,7 +301,8 @@ def test_confirmed_over_a_new_connection_and_nothing_to_do_after_that(host: Extr
     assert_safe(host, OTHER_DROP_IN, seconds=0)
 
 
-def test_new_connections_are_blocked_and_the_old_one_lives_on(host: ExtraHost, controller: Controller) -> None:
+@scenario
+def new_connections_are_blocked_and_the_old_one_lives_on(host: ExtraHost, controller: Controller) -> None:
     cut = "table inet cut { chain input { type filter hook input priority -200; tcp dport 22 ct state new drop; }; }"
     with open_session(host) as lives:
         assert lives(b"before")
@@ -312,7 +320,8 @@ def test_new_connections_are_blocked_and_the_old_one_lives_on(host: ExtraHost, c
     assert file(host, f"{PLACE}/rejected.conf") == OTHER_DROP_IN and rolled_back(host) == BACK
 
 
-def test_the_controller_is_killed_and_others_go_on_working(host: ExtraHost, controller: Controller) -> None:
+@scenario
+def the_controller_is_killed_and_others_go_on_working(host: ExtraHost, controller: Controller) -> None:
     """They reload systemd, and start again what is wanted at boot; and no other change may begin."""
     with controller.held(host, OTHER) as run:
         kill(run)
@@ -327,7 +336,8 @@ def test_the_controller_is_killed_and_others_go_on_working(host: ExtraHost, cont
     assert rolled_back(host) == BACK
 
 
-def test_the_host_reboots_in_the_window(host: ExtraHost, controller: Controller) -> None:
+@scenario
+def the_host_reboots_in_the_window(host: ExtraHost, controller: Controller) -> None:
     with controller.held(host, OTHER):
         host.reboot()
     assert_safe(host, GOOD_DROP_IN, seconds=0)
@@ -337,7 +347,8 @@ def test_the_host_reboots_in_the_window(host: ExtraHost, controller: Controller)
     assert controller.apply(GOOD)[1].count("changed=0") == 1
 
 
-def test_the_drop_in_is_edited_in_the_window(host: ExtraHost, controller: Controller) -> None:
+@scenario
+def the_drop_in_is_edited_in_the_window(host: ExtraHost, controller: Controller) -> None:
     """What is confirmed must be what was written. A probe that passes late makes the confirmation come after that."""
     with controller.held(host, {**OTHER, "confirm_probes": [{"port": 23}]}) as run:
         host.run("sh", "-c", f"echo '    MaxSessions 3' >>{DROP_IN}")
@@ -356,14 +367,16 @@ exec systemctl.real "$@"
 """
 
 
-def test_the_module_is_killed_before_sshd_reads_its_files(host: ExtraHost, controller: Controller) -> None:
+@scenario
+def the_module_is_killed_before_sshd_reads_its_files(host: ExtraHost, controller: Controller) -> None:
     replace_program(host, "/usr/bin/systemctl", KILLED_BEFORE_THE_RELOAD)
-    status, _output = controller.apply(OTHER)
+    status, _output = controller.apply({**OTHER, "confirm_timeout": WINDOW})
     assert status != 0 and file(host, DROP_IN) == OTHER_DROP_IN and pending(host)
     assert_safe(host, GOOD_DROP_IN)
 
 
-def test_sshd_is_killed_in_the_window(host: ExtraHost, controller: Controller) -> None:
+@scenario
+def sshd_is_killed_in_the_window(host: ExtraHost, controller: Controller) -> None:
     """systemd starts it anew, with what is not confirmed."""
     with controller.held(host, OTHER) as run:
         kill(run)
@@ -371,14 +384,7 @@ def test_sshd_is_killed_in_the_window(host: ExtraHost, controller: Controller) -
     assert_safe(host, GOOD_DROP_IN)
 
 
-@pytest.mark.parametrize(
-    ("damage", "drop_in", "told"),
-    [
-        pytest.param("rm before-0", GOOD_DROP_IN, BACK, id="the file of before is gone"),
-        pytest.param("echo damaged >before-0; : >confirmed.conf", None, "our settings were taken away, since those of before are damaged", id="all of them"),
-    ],
-)
-def test_the_way_back_is_damaged(host: ExtraHost, controller: Controller, damage: str, drop_in: str | None, told: str) -> None:
+def the_way_back_is_damaged(host: ExtraHost, controller: Controller, damage: str, drop_in: str | None, told: str) -> None:
     with controller.held(host, OTHER) as run:
         kill(run)
         host.run("sh", "-c", f"cd {PLACE}; {damage}")
@@ -386,7 +392,8 @@ def test_the_way_back_is_damaged(host: ExtraHost, controller: Controller, damage
     assert told in rolled_back(host)
 
 
-def test_somebody_breaks_another_file_in_the_window(host: ExtraHost, controller: Controller) -> None:
+@scenario
+def somebody_breaks_another_file_in_the_window(host: ExtraHost, controller: Controller) -> None:
     """Nothing can be read anew then, since that would end sshd: the files of before are there, it is told, and the next run puts them in force."""
     with controller.held(host, OTHER) as run:
         host.run("sh", "-c", f"echo PermitRotLogin no >{FOREIGN}")
@@ -404,8 +411,7 @@ def test_somebody_breaks_another_file_in_the_window(host: ExtraHost, controller:
     assert "changed=0" in controller.apply(GOOD)[1]
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_sshd_does_not_survive_its_reload(host: ExtraHost, controller: Controller, known: bool) -> None:
+def sshd_does_not_survive_its_reload(host: ExtraHost, controller: Controller, known: bool) -> None:
     """sshd -t did not see it coming. A first install, and a later change."""
     if not known:
         assert controller.apply({"state": "absent"})[0] == 0
@@ -421,36 +427,40 @@ def test_sshd_does_not_survive_its_reload(host: ExtraHost, controller: Controlle
         assert host.run("ls", "/var/lib/portmap", check=False).stdout == ""
 
 
-def test_a_confirmation_over_the_connection_of_the_change_is_refused(host: ExtraHost, controller: Controller, tmp_path: pathlib.Path) -> None:
+@scenario
+def a_confirmation_over_the_connection_of_the_change_is_refused(host: ExtraHost, controller: Controller) -> None:
     """An ssh that does not end its master when it is told to."""
-    (tmp_path / "ssh").write_text('#!/bin/sh\ncase "$*" in *"-O stop"*) exit 0;; esac\nexec ssh "$@"\n')
-    (tmp_path / "ssh").chmod(0o755)
-    answer = controller.answers([{**task(OTHER), "vars": {"ansible_ssh_executable": str(tmp_path / "ssh")}}])[0]
+    (controller.directory / "ssh").write_text('#!/bin/sh\ncase "$*" in *"-O stop"*) exit 0;; esac\nexec ssh "$@"\n')
+    (controller.directory / "ssh").chmod(0o755)
+    answer = controller.answers([{**task({**OTHER, "confirm_timeout": WINDOW}), "vars": {"ansible_ssh_executable": str(controller.directory / "ssh")}}])[0]
     assert "came over the connection that the change came by" in answer["msg"] and "which proves nothing" in answer["msg"]
     assert answer["transaction"] == {"state": "rolled_back", "seconds": WINDOW}
     assert_safe(host, GOOD_DROP_IN)
 
 
-def test_an_interrupted_run_is_cleared_away(host: ExtraHost, controller: Controller) -> None:
+@scenario
+def an_interrupted_run_is_cleared_away(host: ExtraHost, controller: Controller) -> None:
     host.run("sh", "-c", f"cd {PLACE}; cp confirmed.conf pending-0123.conf; cp confirmed.conf before-0")
     assert ["changed=1" in controller.apply(GOOD)[1], "changed=0" in controller.apply(GOOD)[1]] == [True, True]
     assert host.run("sh", "-c", f"ls {PLACE}").stdout.split() in (["confirmed.conf"], ["confirmed.conf", "rejected.conf", "rolled_back.json"])
 
 
-def test_a_host_behind_it_must_still_be_reached(host: ExtraHost, tmp_path: pathlib.Path) -> None:
+@scenario
+def a_host_behind_it_must_still_be_reached(host: ExtraHost, controller: Controller) -> None:
     """A bastion whose own login says nothing of its forwarding."""
-    with extra_host("ssh2", 21) as behind:
-        both = Controller(tmp_path, host)
+    with extra_host("ssh6", 29) as behind:
+        (controller.directory / "behind").mkdir()
+        both = Controller(controller.directory / "behind", host)
         jump = f"-o ProxyCommand='{shlex.join(ssh(host, '-W', '%h:%p'))}'"
         through = behind.vars()
         through["ansible_ssh_common_args"] += f" {jump}"
         both.hosts({host.name: host.vars(), behind.name: through})
-        closed = {**GOOD, "settings": {**GOOD["settings"], "AllowTcpForwarding": False}, "confirm_through": [behind.name]}
+        closed = {**GOOD, "settings": {**GOOD["settings"], "AllowTcpForwarding": False}, "confirm_through": [behind.name], "confirm_timeout": WINDOW}
         status, output = both.apply(closed, "--limit", host.name)
         assert status != 0
         assert f"confirm_through: {behind.name} can't be reached by way of this host" in output
         assert_safe(host, GOOD_DROP_IN)
-        open_to_it = {**closed, "settings": {**closed["settings"], "AllowTcpForwarding": "local", "PermitOpen": f"{behind.v4}:22"}}
+        open_to_it = {**closed, "confirm_timeout": PATIENCE, "settings": {**closed["settings"], "AllowTcpForwarding": "local", "PermitOpen": f"{behind.v4}:22"}}
         status, output = both.apply(open_to_it, "--limit", host.name)
         assert status == 0, output
 
@@ -476,21 +486,28 @@ systemctl restart ssh
 """
 
 
-@pytest.fixture
-def odd(tmp_path: pathlib.Path) -> t.Iterator[tuple[ExtraHost, Controller]]:
+@contextlib.contextmanager
+def odd(directory: pathlib.Path) -> t.Iterator[tuple[ExtraHost, Controller]]:
     """A host whose main file is a link to a file that is no UTF-8 and sets something before its Include, with other files before ours, and other keys."""
-    with extra_host("ssh3", 22) as made:
+    with extra_host("ssh5", 28) as made:
         made.run("sh", "-c", "cat >/run/main", stdin=ODD_MAIN.decode("latin-1"))
         made.run("sh", "-ec", "iconv -f utf-8 -t latin1 /run/main | { " + ODD + " }")
-        yield made, Controller(tmp_path, made)
+        yield made, Controller(directory, made)
 
 
-def test_what_others_have_written_is_overruled_and_left_as_it_is(odd: tuple[ExtraHost, Controller]) -> None:
-    host, controller = odd
+@scenario
+def what_others_have_written_is_overruled_and_left_as_it_is(_host: ExtraHost, other: Controller) -> None:
+    (other.directory / "odd").mkdir()
+    with odd(other.directory / "odd") as (host, controller):
+        overruled_and_left_as_it_is(host, controller)
+
+
+def overruled_and_left_as_it_is(host: ExtraHost, controller: Controller) -> None:
+    """On the host of odd()."""
     wanted = {**GOOD, "banner": "Beware", "exempt": [{"match": "User deploy", "settings": {"PermitTTY": False}}]}
     before = host.run("sh", "-c", CONTENTS).stdout
     foreseen, answer, again = controller.answers([{**task(wanted), "check_mode": True, "diff": True}, {**task(wanted), "diff": True}, task(wanted)])
-    assert answer["transaction"] == {"state": "confirmed", "seconds": WINDOW}, answer
+    assert answer["transaction"] == {"state": "confirmed", "seconds": PATIENCE}, answer
     assert (foreseen["changed"], foreseen["diff"], foreseen["reasons"]) == (True, answer["diff"], answer["reasons"])
     assert again["changed"] is False, again
     assert f"{DROP_IN} has to be read before all else, but {MAIN} does not read it before its line 2 (passwordauthentication)" in answer["reasons"]
@@ -537,8 +554,7 @@ def test_what_others_have_written_is_overruled_and_left_as_it_is(odd: tuple[Extr
     assert host.run("sh", "-c", CONTENTS).stdout == before
 
 
-@pytest.mark.parametrize("damage", ["echo PermitRotLogin no >>", "rm ", "sed -i s/DenyUsers.*/AllowUsers\\ ansible/ ", "chmod 666 "])
-def test_somebody_changes_the_drop_in(host: ExtraHost, controller: Controller, damage: str) -> None:
+def somebody_changes_the_drop_in(host: ExtraHost, controller: Controller, damage: str) -> None:
     """By hand, without a reload; once so that sshd would not even start with it."""
     host.run("sh", "-c", f"{damage} {DROP_IN}")
     foreseen, answer, again = controller.answers([{**task(GOOD), "check_mode": True}, task(GOOD), task(GOOD)])
@@ -548,7 +564,8 @@ def test_somebody_changes_the_drop_in(host: ExtraHost, controller: Controller, d
     assert host.run("stat", "-c", "%a %U", DROP_IN).stdout == "600 root\n"
 
 
-def test_a_reboot_undoes_to_what_somebody_broke(host: ExtraHost, controller: Controller) -> None:
+@scenario
+def a_reboot_undoes_to_what_somebody_broke(host: ExtraHost, controller: Controller) -> None:
     """Then it boots without a drop-in: sshd would not have started with that one."""
     host.run("sh", "-c", f"echo PermitRotLogin no >>{DROP_IN}")
     with controller.held(host, OTHER):
@@ -556,10 +573,34 @@ def test_a_reboot_undoes_to_what_somebody_broke(host: ExtraHost, controller: Con
     assert_safe(host, None, seconds=0)
 
 
+for damage, drop_in, told in (
+    ("rm before-0", GOOD_DROP_IN, BACK),
+    ("echo damaged >before-0; : >confirmed.conf", None, "our settings were taken away, since those of before are damaged"),
+):
+    scenario.add(f"the way back is damaged: {damage}", functools.partial(the_way_back_is_damaged, damage=damage, drop_in=drop_in, told=told))
+for known in (True, False):
+    scenario.add(f"sshd does not survive its reload, {'later' if known else 'first'}", functools.partial(sshd_does_not_survive_its_reload, known=known))
+for damage in ("echo PermitRotLogin no >>", "rm", "sed -i s/DenyUsers.*/AllowUsers\\ ansible/", "chmod 666"):
+    scenario.add(f"somebody changes the drop-in: {damage}", functools.partial(somebody_changes_the_drop_in, damage=damage))
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, pairs: list[tuple[ExtraHost, Controller]]) -> dict[str, Exception | None]:
+    """What came of each scenario."""
+    return scenario.run(request, pairs)
+
+
+@pytest.mark.parametrize("name", scenario.names)
+def test_the_host_is_safe(outcomes: dict[str, Exception | None], name: str) -> None:
+    outcome = outcomes[name]
+    if outcome is not None:
+        raise outcome
+
+
 def test_systemd_listens_for_it(tmp_path: pathlib.Path) -> None:
     """On Debian 11 there is one sshd for each connection, on later ones one for all of them, that goes on running. All three at once."""
     with ThreadPoolExecutor() as pool:
-        list(pool.map(systemd_listens_for_it, *zip(*[("bullseye", 23, tmp_path), ("bookworm", 24, tmp_path), ("trixie", 25, tmp_path)], strict=True)))
+        list(pool.map(systemd_listens_for_it, *zip(*[("bullseye", 23, tmp_path), ("bookworm", 28, tmp_path), ("trixie", 29, tmp_path)], strict=True)))
 
 
 def systemd_listens_for_it(suite: str, number: int, tmp_path: pathlib.Path) -> None:
