@@ -9,6 +9,7 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 
 FILE_MODE = 0o600
@@ -35,6 +36,11 @@ def write_text(path: str, text: str) -> None:
     except OSError:
         remove(draft)  # on a full disk nothing is to be left of it
         raise
+
+
+def sha256(text: str) -> str:
+    """The hash of a text, in hexadecimal; bytes that are no UTF-8 and survived (PEP 383) count as what they are."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def remove(path: str) -> None:

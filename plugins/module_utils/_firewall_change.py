@@ -15,8 +15,9 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from ansible_collections.alfred.portmap.plugins.module_utils._files import sha256
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall import Observed
-from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import Confirmed, DecidedError, FirewallState, sha256
+from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import Confirmed, DecidedError, FirewallState
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError
 from ansible_collections.alfred.portmap.plugins.module_utils._other_firewalls import AdoptError, OtherFirewall
 from ansible_collections.alfred.portmap.plugins.module_utils._session import SameConnectionError, Session

@@ -22,14 +22,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import stat
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.alfred.portmap.plugins.module_utils._files import DIRECTORY_MODE, FILE_MODE, read_text, remove, sync_directory, write_text
+from ansible_collections.alfred.portmap.plugins.module_utils._files import DIRECTORY_MODE, FILE_MODE, read_text, remove, sha256, sync_directory, write_text
 
 FORMAT = 1
 HISTORY = 5  # confirmed rulesets that are kept beside the one in force
@@ -41,11 +40,6 @@ class StateError(Exception):
 
 class DecidedError(StateError):
     """The ruleset that was to be confirmed is not pending any more: it was undone, or never was."""
-
-
-def sha256(text: str) -> str:
-    """The hash of a text, in hexadecimal."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 MAIN = "/etc/ssh/sshd_config"
 DIRECTORY = "/etc/ssh"  # what an Include that is no absolute path is relative to
-DROP_IN = "/etc/ssh/sshd_config.d/000-portmap.conf"
+DROP_IN = "/etc/ssh/sshd_config.d/0-portmap.conf"
 DEEPEST = 16  # Includes within each other (servconf.c)
 
 _TITLE = """\

@@ -21,10 +21,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.alfred.portmap.plugins.module_utils._files import read_text, remove, sync_directory, write_text
+from ansible_collections.alfred.portmap.plugins.module_utils._files import read_text, remove, sha256, sync_directory, write_text
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import Temporary
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import SshState, sha256
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import SshState
 
 UNIT = "portmap-ssh-expiry"
 UNITS = "/etc/systemd/system"

@@ -18,25 +18,19 @@ In DIRECTORY/ssh (0700, its files 0600)::
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shlex
 import shutil
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.alfred.portmap.plugins.module_utils._files import DIRECTORY_MODE, read_text, remove, sync_directory, write_text
+from ansible_collections.alfred.portmap.plugins.module_utils._files import DIRECTORY_MODE, read_text, remove, sha256, sync_directory, write_text
 
 PENDING = "pending-"  # begins the names of what is not decided, or not done
 
 
 class DecidedError(Exception):
     """The change that was to be confirmed is not pending any more: it was undone, or never was."""
-
-
-def sha256(text: str) -> str:
-    """The hash of a text, in hexadecimal."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def content(path: str) -> t.Optional[str]:

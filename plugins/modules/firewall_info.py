@@ -199,8 +199,9 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import UNIT, BootError, BootUnit
+from ansible_collections.alfred.portmap.plugins.module_utils._files import sha256
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall import Observed, conflicts_of, observe
-from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, Stored, sha256
+from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, Stored
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError, NftMissingError
 from ansible_collections.alfred.portmap.plugins.module_utils._transaction import Transaction
 

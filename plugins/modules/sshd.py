@@ -11,7 +11,7 @@ version_added: 1.0.0
 author:
   - The alfred.portmap authors (@alfred-portmap)
 description:
-  - Writes one drop-in, C(/etc/ssh/sshd_config.d/000-portmap.conf), that says who may log in from where and on which terms. Nobody may from
+  - Writes one drop-in, C(/etc/ssh/sshd_config.d/0-portmap.conf), that says who may log in from where and on which terms. Nobody may from
     anywhere else.
   - What counts is what is in force. Before anything is touched, sshd itself is asked for its settings for clients inside and outside of
     O(networks), with the new drop-in among all other files of its configuration and with the options of its command line.
@@ -166,7 +166,7 @@ options:
 notes:
   - Needs root, and OpenSSH's server on the host.
   - On a host without systemd a reboot before the confirmation boots the unconfirmed configuration, and O(temporary) is refused.
-  - From a console, C(rm /etc/ssh/sshd_config.d/000-portmap.conf) and C(systemctl reload ssh) take it all away.
+  - From a console, C(rm /etc/ssh/sshd_config.d/0-portmap.conf) and C(systemctl reload ssh) take it all away.
 seealso:
   - module: alfred.portmap.sshd_info
   - module: alfred.portmap.firewall

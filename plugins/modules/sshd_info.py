@@ -94,7 +94,7 @@ drop_in:
   description: The file.
   returned: success
   type: str
-  sample: /etc/ssh/sshd_config.d/000-portmap.conf
+  sample: /etc/ssh/sshd_config.d/0-portmap.conf
 content:
   description: What is in it. Null if it is not there.
   returned: success

@@ -23,7 +23,7 @@ from extra import ExtraHost
 WINDOW = 6  # seconds, of a change that is not to be confirmed
 PATIENCE = 25  # seconds, of one that is
 DIRECTORY = "/etc/ssh/sshd_config.d"
-DROP_IN = f"{DIRECTORY}/000-portmap.conf"
+DROP_IN = f"{DIRECTORY}/0-portmap.conf"
 MAIN = "/etc/ssh/sshd_config"
 PLACE = "/var/lib/portmap/ssh"
 UNIT = "portmap-undo-ssh"

@@ -23,7 +23,7 @@ from conftest import ROOT
 from extra import STATE, ExtraHost, extra_host
 
 PLAYBOOK = "playbooks/ssh_bastion.yml"
-DROP_IN = "/etc/ssh/sshd_config.d/000-portmap.conf"
+DROP_IN = "/etc/ssh/sshd_config.d/0-portmap.conf"
 KEY = "/run/operator_key"
 OPTIONS = "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=3 -o IdentitiesOnly=yes"
 EVERYWHERE = [address for pair in lab.ADDRESSES.values() for address in pair]

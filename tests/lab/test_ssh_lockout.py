@@ -481,7 +481,7 @@ ODD_MAIN = (
 ODD = f"""
 rm {MAIN} /etc/ssh/ssh_host_*; mkdir -p /etc/ssh/keys /etc/ssh/real; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/keys/ed25519
 cat >/etc/ssh/real/main && chmod 640 /etc/ssh/real/main && chown daemon:daemon /etc/ssh/real/main && ln -s real/main {MAIN}
-echo X11Forwarding yes >{DIRECTORY}/00-first.conf; echo PasswordAuthentication yes >{DIRECTORY}/50-cloud-init.conf; chmod 600 {DIRECTORY}/50-cloud-init.conf
+echo X11Forwarding yes >{DIRECTORY}/0-first.conf; echo PasswordAuthentication yes >{DIRECTORY}/50-cloud-init.conf; chmod 600 {DIRECTORY}/50-cloud-init.conf
 systemctl restart ssh
 """
 
