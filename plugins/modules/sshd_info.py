@@ -160,6 +160,12 @@ rejected_file:
   returned: success
   type: str
   sample: /var/lib/portmap/ssh/rejected.conf
+traces:
+  description: Files that a run of M(alfred.portmap.sshd) left here. More cannot be told without root, or without an sshd.
+  returned: failure for want of root or of an sshd
+  type: list
+  elements: str
+  sample: []
 service:
   description: How sshd runs, as M(alfred.portmap.sshd) tells it.
   returned: success
@@ -195,7 +201,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     if os.geteuid() != 0:
-        module.fail_json(msg="this module needs root: run it with become")
+        module.fail_json(msg="this module needs root: run it with become", traces=traces())
     state = SshState(module.params["state_dir"])
     try:
         service = look(module)
@@ -206,7 +212,7 @@ def main() -> None:
         answers, problem = ask(sshd, service.main, module.params["clients"])
         version = sshd.version()
     except (SshdMissingError, SocketsError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), traces=traces())
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}" if error.filename else str(error))
     module.exit_json(
@@ -223,6 +229,11 @@ def main() -> None:
         rejected_file=state.rejected_file if os.path.exists(state.rejected_file) else None,
         service={"mode": service.mode, "unit": service.unit, "ports": list(service.ports), "version": version},
     )
+
+
+def traces() -> list[str]:
+    """What everybody can see of us."""
+    return [path for path in (DROP_IN,) if os.path.lexists(path)]
 
 
 def differences_of(state: SshState, text: str | None, main_file: str) -> list[str]:

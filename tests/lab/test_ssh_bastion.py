@@ -223,6 +223,17 @@ def test_every_term_is_a_variable(playbook: t.Callable[..., str]) -> None:
     assert not any(line.startswith("+    Ciphers") for line in lines)
 
 
+def test_a_host_that_nothing_is_planned_for_is_not_opened_by_the_way() -> None:
+    for become in ("true", "false"):
+        variables = json.dumps({"ssh_bastion_plan": None, "ssh_bastion_layers": ["sshd"]})
+        command = ["ansible-playbook", PLAYBOOK, "-i", "inventories/lab", "--limit", "core1", "-e", variables, "-e", f"ansible_become={become}"]
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        told = " ".join(done.stdout.split())
+        assert done.returncode != 0
+        assert (f"{DROP_IN} of an earlier run is still in force" if become == "true" else "this module needs root") in told, told
+    assert lab.run("core1", "ls", DROP_IN).returncode == 0
+
+
 def test_the_way_in_when_all_is_lost(playbook: t.Callable[..., str]) -> None:
     """On the console, as docs/ssh.md has it; the next run puts both layers back."""
     lab.run("core1", "sh", "-c", f"rm {DROP_IN} && systemctl reload ssh")
