@@ -59,7 +59,7 @@ options:
   networks:
     description:
       - Who may log in. Names of networks, each with a list of IPv4 and IPv6 addresses and CIDRs. Required if O(state=present).
-      - Nobody may log in from anywhere else, the host itself included.
+      - Nobody may log in from anywhere else, the host's own addresses included. Sockets without an address are no network (C(docs/ssh.md)).
     type: dict
     default: {}
   temporary:
