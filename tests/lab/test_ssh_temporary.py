@@ -49,9 +49,9 @@ def until(seconds: float = SOON) -> tuple[str, float]:
     return datetime.datetime.fromtimestamp(when, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), float(when)
 
 
-def with_outsider(when: str, arguments: t.Mapping[str, t.Any] = GOOD) -> dict[str, t.Any]:
-    """The same, with the outsider let in."""
-    return {**arguments, "temporary": {"networks": [*lab.OUTSIDER], "until": when}}
+def with_outsider(when: str, arguments: t.Mapping[str, t.Any] | None = None) -> dict[str, t.Any]:
+    """The same (GOOD, if nothing else is said), with the outsider let in."""
+    return {**(arguments or GOOD), "temporary": {"networks": [*lab.OUTSIDER], "until": when}}
 
 
 def ends(host: ExtraHost) -> list[str]:
