@@ -18,7 +18,6 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd import SshdEr
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_change import Host, checked, confirm, put_in_force
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import (
     DROP_IN,
-    Exempt,
     Temporary,
     Wanted,
     read_before,
@@ -30,6 +29,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_expiry import Expiry, seconds_left
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_judge import EVERYBODY, Judge, Trial
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_options import BANNER_FILE, Options
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import RUNNING
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import FileChange, content
 
 Result = dict[str, t.Any]
@@ -45,13 +45,15 @@ def present(host: Host, options: Options, seconds: int) -> tuple[Result, Diff]:
     main = _main_text(host)
     temporary = _temporary(host, options)
     settings, strangers, not_known = _known(host, options)
-    exempt = [Exempt(block.match, block.settings) for block in options.exempt]
-    wanted = Wanted(options.networks, settings, exempt, temporary, strangers)
+    wanted = Wanted(options.networks, settings, options.exempt, temporary, strangers)
     text = wanted.render()
     trial = _try(host, main, text)
     judge = Judge(host.sshd, host.service, trial, wanted, incoming_session(), incoming_user(), options.users)
-    _refuse(host, seconds, [*judge.overruling(), *judge.algorithms(), *judge.ports(options.ports), *judge.logins()], judge.lock_out())
+    _refuse(host, seconds, [*judge.overruling(), *judge.algorithms(), *judge.ports(options.ports), *judge.logins()], judge.lock_out(host.state.confirmed()))
 
+    if host.service.later != host.service.options:
+        now, later = (" ".join(words) or "none" for words in (host.service.options, host.service.later))
+        host.module.warn(f"sshd's next start will have other options on its command line ({later}) than it has now ({now}): what is judged here is now")
     drop_in = FileChange(DROP_IN, content(DROP_IN), text)
     changes = [
         FileChange(BANNER_FILE, content(BANNER_FILE), options.banner.rstrip("\n") + "\n" if options.banner else None, 0o644),
@@ -61,7 +63,7 @@ def present(host: Host, options: Options, seconds: int) -> tuple[Result, Diff]:
     if changes[0].changes:
         reasons.append(f"{BANNER_FILE} is another")
     expiry = Expiry(host.module, host.state, DROP_IN)
-    after = Wanted(options.networks, settings, exempt, None, strangers).render()
+    after = Wanted(options.networks, settings, options.exempt, None, strangers).render()
     if temporary is not None and not expiry.armed(text, after):
         reasons.append(f"no timer waits to end the temporary access at {temporary.until}")
     left = expiry.others(text)
@@ -116,7 +118,7 @@ def absent(host: Host, seconds: int) -> tuple[Result, Diff]:
     if any(change.changes for change in changes) or host.state.interrupted():
         trial = _try(host, _main_text(host), None)
         judge = Judge(host.sshd, host.service, trial, EVERYBODY, incoming_session(), incoming_user(), ())
-        _refuse(host, seconds, [], judge.lock_out())
+        _refuse(host, seconds, [], judge.lock_out(host.state.confirmed()))
         if not host.module.check_mode:
             others = [change for change in changes[1:] if change.changes]
             result["transaction"] = put_in_force(host, changes[0], others, seconds, incoming_session())
@@ -202,9 +204,13 @@ def _read(path: str) -> str:
 
 def _temporary(host: Host, options: Options) -> t.Optional[Temporary]:
     temporary = options.temporary
-    if temporary is not None and seconds_left(temporary.until) <= 0:
+    if temporary is None:
+        return None
+    if seconds_left(temporary.until) <= 0:
         host.module.warn(f"temporary: {temporary.until} is over on this host, so nobody of {', '.join(temporary.networks)} is let in")
         return None
+    if not os.path.isdir(RUNNING):
+        raise RefusedError("temporary: this host is not run by systemd, so nothing would end the access. Nothing was changed")
     return temporary
 
 

@@ -76,10 +76,10 @@ class Effective:
 
 
 class Sshd:
-    """The sshd of this host, with the options that it runs with (-o, -f and the like, which beat every file)."""
+    """The sshd of this host, the one that runs if that is known, with the options that it runs with (-o and the like, which files do not beat)."""
 
-    def __init__(self, module: AnsibleModule, options: t.Sequence[str] = ()) -> None:
-        path = module.get_bin_path("sshd", opt_dirs=["/usr/sbin", "/usr/local/sbin"])
+    def __init__(self, module: AnsibleModule, options: t.Sequence[str] = (), program: str = "") -> None:
+        path = program if os.access(program, os.X_OK) else module.get_bin_path("sshd", opt_dirs=["/usr/sbin", "/usr/local/sbin"])
         if path is None:
             raise SshdMissingError("there is no program sshd on this host: install OpenSSH's server (package openssh-server)")
         self._module = module

@@ -132,8 +132,9 @@ def refusal(effective: Effective, who: Account, address: str) -> t.Optional[str]
     methods = [name for name in ("Password", "KbdInteractive", "GSSAPI", "Hostbased", "Kerberos") if effective.value(f"{name}Authentication", "no") == "yes"]
     if effective.value("PubkeyAuthentication") != "yes":
         return None if methods else "no way of authentication is left"
-    only_keys = not methods or effective.words("AuthenticationMethods") in (["publickey"],)
-    if only_keys and _none(effective, "AuthorizedKeysCommand") and _none(effective, "TrustedUserCAKeys"):
+    ways = effective.words("AuthenticationMethods")
+    need_key = not methods or all(any(step.startswith("publickey") for step in way.split(",")) for way in ways)
+    if need_key and _none(effective, "AuthorizedKeysCommand") and _none(effective, "TrustedUserCAKeys"):
         return no_key(effective, who)
     return None
 
@@ -195,7 +196,12 @@ def _group(patterns: t.Iterable[str], who: Account) -> str:
     return next((pattern for pattern in patterns if any(like(group, pattern) for group in who.groups)), "")
 
 
-def _place(pattern: str, address: str) -> bool:
+def _place(patterns: str, address: str) -> bool:
+    """Does the part after an @, which may be a list, mean this address? What is taken out again (!) is not certain: it counts as meant."""
+    return "!" in patterns or any(_single_place(pattern, address) for pattern in patterns.split(","))
+
+
+def _single_place(pattern: str, address: str) -> bool:
     try:
         return _within(address, [ipaddress.ip_network(pattern, strict=False)])
     except ValueError:

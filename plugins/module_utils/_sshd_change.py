@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._session import SameConnectionError, Session
+from ansible_collections.alfred.portmap.plugins.module_utils._sockets import SocketsError
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd import PRIVILEGE_SEPARATION, Sshd, SshdError
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_expiry import ExpiryError
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import PATIENCE, ServiceError, SshdService, comes_back, reload
@@ -71,7 +72,7 @@ def put_in_force(
                 change.apply()
         host.sshd.check(host.service.main)
         reload(host.module, host.service)
-    except (SshdError, ServiceError, TransactionError, ExpiryError, OSError) as error:
+    except (SshdError, ServiceError, SocketsError, TransactionError, ExpiryError, OSError) as error:
         said = _put_back(host, changes)
         host.state.drop_pending()
         if armed:
@@ -105,7 +106,11 @@ def _put_back(host: Host, changes: t.Sequence[FileChange]) -> str:
     if not any(needed):
         return ""
     host.module.run_command(["/bin/sh", "-c", host.service.reload])
-    if comes_back(host.module, host.service, PATIENCE):
+    try:
+        back = comes_back(host.module, host.service, PATIENCE)
+    except SocketsError as error:
+        return f"The files are as they were; whether sshd takes connections can't be told: {error}"
+    if back:
         return "The files are as they were, and sshd takes connections"
     return "The files are as they were, BUT SSHD DOES NOT TAKE CONNECTIONS: stay logged in, see what journalctl -u ssh says, mend that and start it"
 

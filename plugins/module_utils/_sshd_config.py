@@ -89,6 +89,12 @@ def _block(settings: Settings) -> list[str]:
     return [f"    {keyword} {value}" for keyword, value in settings.items()]
 
 
+def admits(drop_in: str, networks: t.Iterable[str]) -> bool:
+    """Does a drop-in of ours let all of these networks in?"""
+    line = next((line for line in drop_in.splitlines() if line.startswith("Match Address ")), "")
+    return {f"!{network}" for network in networks} <= set(line.partition("Address ")[2].split(","))
+
+
 # What is read, and in which order
 
 

@@ -28,16 +28,17 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import 
 
 UNIT = "portmap-ssh-expiry"
 UNITS = "/etc/systemd/system"
-RUNNING = "/run/systemd/system"
 STAMPS = "/var/lib/systemd/timers"  # when each timer ran last: systemd's own, for Persistent=
 
 _SCRIPT = """\
 # Ends temporary access over SSH (alfred.portmap.sshd).
 umask 077
+# It is asked at every boot, too: a timer that fired counts as done, also where what it started did not come to its end.
+[ "$(date +%s)" -ge {end} ] || exit 0
 cd {directory} || exit 1
 hash() {{ sha256sum <"$1" 2>/dev/null; }}
 # A change that is not decided yet might bring the access back: wait for it (the unit tries again).
-[ ! -e pending.json ] && [ -z "$(find . -name 'pending-*' -mmin -15)" ] || exit 75
+[ -z "$(find . -name 'pending*' -mmin -15)" ] || exit 75
 [ "$(hash {after_file})" = "{after}  -" ] || exit 1
 found=$(hash {drop_in})
 confirmed=$(hash confirmed.conf)
@@ -88,9 +89,14 @@ class ExpiryError(Exception):
     """Nothing would end the access."""
 
 
+def ends_at(until: str) -> int:
+    """A time as 2026-11-26T18:00:00Z, in seconds since 1970. Raises ValueError."""
+    return calendar.timegm(time.strptime(until, "%Y-%m-%dT%H:%M:%SZ"))
+
+
 def seconds_left(until: str) -> float:
-    """Until a time as 2026-11-26T18:00:00Z; negative when it is over. Raises ValueError."""
-    return calendar.timegm(time.strptime(until, "%Y-%m-%dT%H:%M:%SZ")) - time.time()
+    """Until such a time; negative when it is over. Raises ValueError."""
+    return ends_at(until) - time.time()
 
 
 class Expiry:
@@ -108,6 +114,7 @@ class Expiry:
             "script": os.path.join(self._state.directory, f"expire-{tag}.sh"),
             "after": os.path.join(self._state.directory, f"after-{tag}.conf"),
             "link": os.path.join(UNITS, "timers.target.wants", f"{name}.timer"),
+            "boot": os.path.join(UNITS, "multi-user.target.wants", f"{name}.service"),
             "timer": os.path.join(UNITS, f"{name}.timer"),
             "service": os.path.join(UNITS, f"{name}.service"),
             "stamp": os.path.join(STAMPS, f"stamp-{name}.timer"),
@@ -141,8 +148,6 @@ class Expiry:
 
     def arm(self, temporary: Temporary, before: str, after: str, reload: str) -> None:
         """Have the drop-in `before` replaced by `after` when the time has come. Raises ExpiryError, OSError."""
-        if not os.path.isdir(RUNNING):
-            raise ExpiryError("temporary: this host is not run by systemd, so nothing would end the access; nothing was changed")
         tag = self._tag(before)
         files = self._files(tag)
         values = {
@@ -154,6 +159,7 @@ class Expiry:
             "after_file": os.path.basename(files["after"]),
             "line": shlex.quote(temporary.line),
             "reload": reload,
+            "end": ends_at(temporary.until),
             "files": " ".join(shlex.quote(path) for path in files.values()),
         }
         write_text(files["after"], after)
@@ -163,11 +169,12 @@ class Expiry:
         for path, text in ((files["service"], _SERVICE.format(script=files["script"])), (files["timer"], _TIMER.format(until=until, calendar=when))):
             write_text(path, text)
             os.chmod(path, 0o644)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(os.path.dirname(files["link"]), 0o755)
-        remove(files["link"])
         remove(files["stamp"])
-        os.symlink(files["timer"], files["link"])
+        for link, target in ((files["link"], files["timer"]), (files["boot"], files["service"])):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(link), 0o755)
+            remove(link)
+            os.symlink(target, link)
         sync_directory(UNITS)
         self._systemctl(["daemon-reload"])
         timer = os.path.basename(files["timer"])

@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.alfred.portmap.plugins.module_utils._session import Session
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd import Client, Effective, Sshd, SshdError
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_access import account, contains, examples, like, refusal, shut_out
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import DROP_IN, Statement, Wanted, staged, statements
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import DROP_IN, Statement, Wanted, admits, staged, statements
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import SshdService
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import content
 
@@ -89,6 +89,8 @@ class Judge:
                         problems[f"{keyword} would be {found!r}, not {wanted!r}, in force: {self._culprits(keyword)}"] = None
                 if shut_out(real):
                     problems[f"nobody could log in from {address}, which is let in: {self._culprits('DenyUsers')}"] = None
+        for line in self._widened():
+            problems[f"{line} (Match {line.block}) would let further users in, beside ours: state it in the option exempt, or take it out"] = None
         for address in self._outside:
             if not shut_out(self._effective(self._trial.main, address, NOBODY)):
                 problems[f"{address} could log in, which is not let in"] = None
@@ -104,6 +106,11 @@ class Judge:
 
     def _statements(self) -> t.Iterator[Statement]:
         return statements(self._service.main, DROP_IN, lambda path: content(path) or "")
+
+    def _widened(self) -> list[Statement]:
+        """The lines of others under a Match that add to who we say may log in: sshd puts all such lists that fit together."""
+        ours = {keyword.lower() for keyword in self._wanted.settings}
+        return [line for line in self._statements() if line.block and line.keyword in ("allowusers", "allowgroups") and line.keyword in ours]
 
     def overruled(self) -> list[Statement]:
         """The lines of other files that say something else than we do, and that we have no exemption for."""
@@ -159,8 +166,11 @@ class Judge:
                 problems.append(f"users: {name} could not log in: {reason}")
         return problems
 
-    def lock_out(self) -> t.Optional[str]:
-        """Why a new connection like the present session would not get in, for people; None if nothing of that is certain."""
+    def lock_out(self, confirmed: t.Optional[str]) -> t.Optional[str]:
+        """Why a new connection like the present session would not get in, now or later, for people; None if nothing of that is certain.
+
+        confirmed: the drop-in that was confirmed last.
+        """
         session = self._session
         if session is None or session.client == session.server or ipaddress.ip_address(session.client).is_loopback:
             return None
@@ -171,6 +181,12 @@ class Judge:
         if not contains(self._wanted.sources, session.client):
             named = "; ".join(f"{name}: {', '.join(networks) or 'nobody'}" for name, networks in self._wanted.networks.items())
             return f"you would be locked out: {whose}, and sshd would let only these in: {named}"
+        lasting = [network for networks in self._wanted.networks.values() for network in networks]
+        if not contains(lasting, session.client) and not admits(confirmed or "", lasting):
+            return (
+                f"you would be locked out later: {whose}, which is let in for a while only, so that it can't prove the networks that are new "
+                f"({', '.join(lasting) or 'nobody'}): come from one of them"
+            )
         found = account(self._user) if self._user is not None else None
         if found is None:
             return None

@@ -71,7 +71,10 @@ def read_options(params: t.Mapping[str, t.Any]) -> Options:
     both = {keyword.lower() for keyword in settings} & {keyword.lower() for keyword in optional}
     if both:
         problems.append(f"settings_if_known: {', '.join(sorted(both))} is in settings already")
-    if params["banner"]:
+    if not params["banner"]:
+        if "banner" not in {keyword.lower() for keyword in [*settings, *optional]}:
+            settings["Banner"] = "none"  # else that of another file would be shown
+    else:
         if "banner" in {keyword.lower() for keyword in settings}:
             problems.append("banner: settings.Banner names a file already")
         settings["Banner"] = BANNER_FILE

@@ -51,7 +51,9 @@ class SshdService:
     unit: str
     pid: int  # of the listening sshd, 0 if there is none
     ports: tuple[int, ...]  # where it takes connections now
+    program: str  # its path, "" if that is not known
     options: tuple[str, ...]  # of its command line, but for those that only say how it runs
+    later: tuple[str, ...]  # the same, of its next start
     main: str  # its main configuration file
     units: tuple[str, ...]  # those that take connections: what a change must be undone before, at boot
     inodes: frozenset[int]  # of its own listening sockets
@@ -113,9 +115,21 @@ def look(module: AnsibleModule) -> SshdService:
         mode, unit = "process" if pid else "none", ""
     held = [one for one in own if pid and one.owner is not None and one.owner.pid == pid]
     ports = _socket_ports(units[socket]["Listen"]) if socket else {one.port for one in held}
-    title = _command_line(pid) or (_planned(module, f"{socket[: -len('.socket')]}@0.service" if mode == "connections" else unit) if socket else "")
+    planned = _planned(module, f"{socket[: -len('.socket')]}@0.service" if mode == "connections" else unit) if unit else ""
+    title = _command_line(pid) or planned
     options, main = _options(title)
-    return SshdService(mode, unit, pid, tuple(sorted(ports)), tuple(options), main, known, frozenset(one.inode for one in held))
+    return SshdService(
+        mode=mode,
+        unit=unit,
+        pid=pid,
+        ports=tuple(sorted(ports)),
+        program=_program(title),
+        options=tuple(options),
+        later=tuple(_options(planned or title)[0]),
+        main=main,
+        units=known,
+        inodes=frozenset(one.inode for one in held),
+    )
 
 
 def reload(module: AnsibleModule, before: SshdService) -> None:
@@ -218,6 +232,11 @@ def _words(text: str) -> list[str]:
         return shlex.split(text)
     except ValueError:  # a quote that nobody closes
         return text.split()
+
+
+def _program(title: str) -> str:
+    found = re.match(r"sshd: (/\S+)", title)
+    return found.group(1) if found else ""
 
 
 def _options(title: str) -> tuple[list[str], str]:

@@ -95,9 +95,11 @@ class FileChange:
         path, draft = shlex.quote(self.path), shlex.quote(self.path + ".portmap")
         if self.before is None:
             return f"rm -f {path}"
+        # As it was already, or the first file that is: on the disk before it takes the place.
         whole = f'[ "$(sha256sum <$file)" = "{sha256(self.before)}  -" ]'
-        copy = f"{whole} && cp -p $file {draft} && mv -f {draft} {path} && put=yes && break"
-        command = f'put=; for file in {" ".join(backups)}; do {copy}; done 2>/dev/null; rm -f {draft}; [ -n "$put" ]'
+        place = f"cp -p $file {draft} && sync {draft} && mv -f {draft} {path} && sync {shlex.quote(os.path.dirname(self.path))}"
+        copy = f"{whole} && {{ [ $file = {path} ] || {{ {place}; }}; }} && put=yes && break"
+        command = f'put=; for file in {path} {" ".join(backups)}; do {copy}; done 2>/dev/null; rm -f {draft}; [ -n "$put" ]'
         if self.shared and self.after is not None:
             return f'{{ [ "$(sha256sum <{path})" != "{sha256(self.after)}  -" ] || {{ {command}; }}; }}'
         return f"{{ {command}; }}"

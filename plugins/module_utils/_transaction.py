@@ -6,8 +6,9 @@
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 
 The change has one *pending file*, and whoever renames it decides: the confirmation makes it the confirmed file, the undo
-makes it the rejected one. A rename happens once (rename(2)), so that there is no moment in which both could win, and none
-in which neither did: no lock, no order of events, no crash in between matters.
+makes it the rejected one (by way of a name that says that it was begun, should the host crash then). A rename happens once
+(rename(2)), so that there is no moment in which both could win, and none in which neither did: no lock, no order of events, no crash in
+between matters.
 
 The undo is a shell script, run by a timer of systemd-run(1), or by a process in a session of its own where no systemd runs: it needs no
 Python. It is a file, since systemd (252) writes the commands of such units down and reads them back wrongly at the next daemon-reload. It
@@ -50,7 +51,8 @@ _UNDO = """\
 # Undoes a change of alfred.portmap that nobody confirmed.
 umask 077
 cd DIRECTORY || exit 1
-if ! mv PENDING REJECTED 2>/dev/null && ! [ -e PENDING ]; then
+# A file of that name is left where an undo was begun (this one, before a crash): go on with it.
+if ! mv PENDING BEGUN 2>/dev/null && ! [ -e PENDING ] && ! [ -e BEGUN ]; then
     # It was confirmed, and who did that may not have come to the end.
     ! grep -q TOKEN pending.json 2>/dev/null || rm -f pending.json undo-TOKEN.sh GUARD
     exit 0
@@ -65,6 +67,7 @@ done
 LAST
 printf '{"token": "%s", "time": "%s", "result": "%s%s"}\\n' TOKEN "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$result" "$also" >rolled_back.json.new &&
     mv rolled_back.json.new rolled_back.json
+mv -f BEGUN REJECTED 2>/dev/null
 rm -f pending.json undo-*.sh GUARD
 case $result in failed*) exit 1;; esac
 """
@@ -129,7 +132,6 @@ class Transaction:
         self._running = running
         self._record_file = os.path.join(directory, "pending.json")
         self._rolled_back_file = os.path.join(directory, "rolled_back.json")
-        self._script_file = os.path.join(directory, "undo.sh")
         self.unit = f"portmap-undo-{name}"
         self._guard_file = os.path.join(units, f"{self.unit}-at-boot.service")
         self._guard_link = os.path.join(units, "sysinit.target.wants", os.path.basename(self._guard_file))
@@ -312,6 +314,7 @@ def undo_script(
     values = {
         "DIRECTORY": shlex.quote(directory),
         "PENDING": shlex.quote(pending),
+        "BEGUN": shlex.quote(f"{pending}.undone"),
         "REJECTED": shlex.quote(rejected),
         "TOKEN": shlex.quote(token),
         "TRIES": " ".join(str(number + 1) for number in range(TRIES)),

@@ -406,7 +406,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import U
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall import ForeignTableError, Observed, conflicts_of, guard_ownership, observe, readable
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_change import confirm, put_in_force
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import DecidedError, FirewallState, StateError
-from ansible_collections.alfred.portmap.plugins.module_utils._guard import shuts_out
+from ansible_collections.alfred.portmap.plugins.module_utils._guard import shuts_out, shuts_out_later
 from ansible_collections.alfred.portmap.plugins.module_utils._host_network import physical_container_interfaces, protocols_without_ports
 from ansible_collections.alfred.portmap.plugins.module_utils._lock import PATIENCE, LockError, lock_file, locked
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError, NftMissingError
@@ -591,7 +591,9 @@ def change(host: Host, data: dict[str, t.Any], text: str, reasons: list[str]) ->
         other.refuse()
     reasons = reasons + [other.reason for other in others if other.reason is not None]
     if reasons:
-        guard(module, shuts_out(policy, session))
+        stored = host.observed.stored.confirmed
+        before = Policy.from_data(stored.policy) if stored is not None else None
+        guard(module, shuts_out(policy, session) or shuts_out_later(policy, before, session))
         check(module, host.nft, text)
     boot_reasons, boot_diff, _files = boot_changes(host)
     leaving = [other.name for other in others]

@@ -216,7 +216,7 @@ reasons:
   sample: ["the settings are others than those in force"]
 logins:
   description: What sshd's effective settings say of clients at the edges of O(networks) and outside of them. Only if something changes.
-  returned: success
+  returned: success and O(state=present)
   type: list
   elements: dict
   contains:
@@ -234,19 +234,24 @@ logins:
       type: str
 overruled:
   description: Lines of other files whose settings are not in force, because these are.
-  returned: success
+  returned: success and O(state=present)
   type: list
   elements: str
   sample: ["/etc/ssh/sshd_config.d/50-cloud-init.conf:1: passwordauthentication yes"]
 not_known:
   description: Keywords of O(settings_if_known) that this sshd does not know.
-  returned: success
+  returned: success and O(state=present)
   type: list
   elements: str
   sample: [PerSourcePenalties]
+sshd_missing:
+  description: Whether there is no sshd on this host.
+  returned: success, or failure for want of an sshd
+  type: bool
+  sample: false
 service:
   description: How sshd runs.
-  returned: success
+  returned: success, and there is an sshd
   type: dict
   contains:
     mode:
@@ -331,7 +336,7 @@ def main() -> None:
         state = SshState(params["state_dir"])
         with locked(lock_file(state.parent), PATIENCE):
             service = look(module)
-            host = Host(module, Sshd(module, service.options), service, state, Transaction(module, "ssh", state.directory))
+            host = Host(module, Sshd(module, service.options, service.program), service, state, Transaction(module, "ssh", state.directory))
             if params["confirm_token"] is not None:
                 result, diff = confirmed(host, params["confirm_token"]), []
             else:

@@ -181,7 +181,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd import Client
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_access import shut_out
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import DROP_IN, read_before
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import look
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import SshState, content
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import FileChange, SshState, content
 from ansible_collections.alfred.portmap.plugins.module_utils._transaction import Transaction
 
 
@@ -205,10 +205,10 @@ def main() -> None:
     state = SshState(module.params["state_dir"])
     try:
         service = look(module)
-        sshd = Sshd(module, service.options)
+        sshd = Sshd(module, service.options, service.program)
         text = content(DROP_IN)
         told = Transaction(module, "ssh", state.directory).told()
-        differences = differences_of(state, text, service.main)
+        differences = differences_of(state, text, service.main, told["pending"] is not None)
         answers, problem = ask(sshd, service.main, module.params["clients"])
         version = sshd.version()
     except (SshdMissingError, SocketsError) as error:
@@ -236,14 +236,18 @@ def traces() -> list[str]:
     return [path for path in (DROP_IN,) if os.path.lexists(path)]
 
 
-def differences_of(state: SshState, text: str | None, main_file: str) -> list[str]:
+def differences_of(state: SshState, text: str | None, main_file: str, pending: bool) -> list[str]:
     """In what the drop-in is not as it was confirmed, for people."""
     confirmed = state.confirmed()
+    found = ["a change was neither confirmed nor undone as a whole"] if state.interrupted() and not pending else []
     if confirmed is None:
-        return [] if text is None else [f"{DROP_IN} is there, but no record of it"]
+        return found if text is None else [f"{DROP_IN} is there, but no record of it"]
     if text is None:
-        return [f"{DROP_IN} is missing"]
-    found = [] if text == confirmed else [f"{DROP_IN} was changed by hand"]
+        return [*found, f"{DROP_IN} is missing"]
+    if text != confirmed:
+        found.append(f"{DROP_IN} was changed by hand")
+    elif FileChange(DROP_IN, text, text).loose:
+        found.append(f"{DROP_IN} can be changed by others than root")
     before = read_before(main_file, DROP_IN, lambda path: content(path) or "")
     return found + ([f"{DROP_IN} is not read before all else: {before}"] if before is not None else [])
 

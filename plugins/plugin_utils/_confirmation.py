@@ -24,6 +24,7 @@ from ansible.plugins.connection import ConnectionBase
 
 PAUSE = 1.0  # seconds between two attempts
 UNDO_TAKES = 5.0  # seconds at most, after its time has come
+PENDING, UNDONE, FAILED = "pending", "undone", "failed"  # what became of a change that was not confirmed
 PROBE_PATIENCE = 3.0  # seconds for one connection
 
 Result = dict[str, t.Any]
@@ -40,8 +41,8 @@ class TransactionAction(ActionBase):
     _probes: list[Result]
     _through: list[str]
 
-    def aftermath(self, task_vars: Result) -> tuple[bool, str]:
-        """(was the change undone, what the host says of its state), asked over a new connection. May raise AnsibleError."""
+    def aftermath(self, task_vars: Result) -> tuple[str, str]:
+        """(PENDING, UNDONE or FAILED, what the host says of its state), asked over a new connection. May raise AnsibleError."""
         raise NotImplementedError
 
     def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
@@ -99,18 +100,23 @@ class TransactionAction(ActionBase):
     def _given_up(self, result: Result, tried: list[str], deadline: float, variables: Result) -> Result:
         """The change was not confirmed: wait until the host has undone it, and say how it is now."""
         time.sleep(max(0.0, deadline - time.monotonic()))
-        undone, state = False, "the host can't be reached to say how it is now"
+        outcome, state = PENDING, "the host can't be reached to say how it is now"
         patience = time.monotonic() + UNDO_TAKES + float(self._play_context.timeout)
-        while not undone and time.monotonic() < patience:
+        while outcome == PENDING and time.monotonic() < patience:
             time.sleep(PAUSE)
             try:
                 self._reconnect()
-                undone, state = self.aftermath(variables)
+                outcome, state = self.aftermath(variables)
             except AnsibleError as error:
                 state = f"the host can't be reached to say how it is now: {error.message}"
         seconds = result["transaction"]["seconds"]
         attempts = "\n".join(f"  {number}. {text}" for number, text in enumerate(_runs(tried), 1))
-        reverted = "so the host undid it by itself" if undone else "so the host undoes it by itself, which was not seen yet"
+        reverted = {
+            UNDONE: "so the host undid it by itself",
+            PENDING: "so the host undoes it by itself, which was not seen yet",
+            FAILED: "and THE HOST COULD NOT UNDO IT",
+        }[outcome]
+        undone = outcome == UNDONE
         result.pop("decided", None)
         result["transaction"] = {"state": "rolled_back" if undone else "unknown", "seconds": seconds}
         message = f"The change was not confirmed within {seconds} seconds, {reverted}.\nTried:\n{attempts}\nNow: {state}"
@@ -192,6 +198,14 @@ class _Delegate(ActionBase):
             return answer
         finally:
             self._connection.close()
+
+
+def outcome_of(info: Result) -> str:
+    """What became of a change, as an info module tells it: PENDING, UNDONE or FAILED."""
+    if info["pending"] is not None:
+        return PENDING
+    undone = info["last_rollback"]
+    return FAILED if undone is not None and undone["result"].startswith("failed") else UNDONE
 
 
 def _ask_from_here(address: str, port: int) -> str | None:

@@ -85,6 +85,9 @@ def test_a_key_lets_in(who: Account) -> None:
         ({"allowusers": "ansible@203.0.113.0/24"}, None),
         ({"allowusers": "ansible@203.0.113.*"}, None),
         ({"allowusers": "ans?ble"}, None),
+        ({"allowusers": "ansible@192.0.2.1,203.0.113.10"}, None),
+        ({"allowusers": "ansible@192.0.2.1,192.0.2.2"}, "AllowUsers (ansible@192.0.2.1,192.0.2.2) does not name the user ansible"),
+        ({"allowusers": "ansible@!203.0.113.11,203.0.113.*"}, None),
         ({"allowusers": "[a]nsible"}, "AllowUsers ([a]nsible) does not name the user ansible"),
         ({"denyusers": "ans*"}, "DenyUsers ans* keeps the user ansible out"),
         ({"denyusers": "ansible@192.0.2.1"}, None),
@@ -134,6 +137,16 @@ def test_without_a_key(who: Account) -> None:
 def test_where_a_key_in_a_file_is_not_the_only_way_nothing_is_certain(settings: dict[str, str], who: Account) -> None:
     pathlib.Path(who.home, ".ssh", "authorized_keys").unlink()
     assert refusal(effective(**settings), who, HERE) is None
+
+
+@pytest.mark.parametrize(
+    ("ways", "needed"),
+    [("publickey,keyboard-interactive", True), ("publickey,password publickey:0,hostbased", True), ("publickey,password password", False), ("any", False)],
+)
+def test_a_key_beside_something_else_is_a_key(ways: str, needed: bool, who: Account) -> None:
+    pathlib.Path(who.home, ".ssh", "authorized_keys").unlink()
+    found = refusal(effective(authenticationmethods=ways, kbdinteractiveauthentication="yes", passwordauthentication="yes"), who, HERE)
+    assert (found is not None and "has none" in found) == needed
 
 
 def test_a_password_is_no_way_where_only_keys_are_asked_for(who: Account) -> None:

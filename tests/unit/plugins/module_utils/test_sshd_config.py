@@ -14,6 +14,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import
     Statement,
     Temporary,
     Wanted,
+    admits,
     included,
     parse,
     read_before,
@@ -69,6 +70,12 @@ def test_the_drop_in() -> None:
 
 def test_a_network_named_twice_is_listed_once() -> None:
     assert Wanted({"a": ["192.0.2.1"], "b": ["192.0.2.1", "192.0.2.2"]}, {}).sources == ("192.0.2.1", "192.0.2.2")
+
+
+def test_whom_a_drop_in_lets_in() -> None:
+    text = Wanted({"a": ["192.0.2.1", "2001:db8::/64"]}, {}).render()
+    assert admits(text, ["192.0.2.1", "2001:db8::/64"]) and admits(text, [])
+    assert not admits(text, ["192.0.2.10"]) and not admits("", ["192.0.2.1"])
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ def options(**given: t.Any) -> Options:
 
 def test_values_become_what_sshd_writes() -> None:
     found = options(settings={"PasswordAuthentication": False, "UsePAM": True, "MaxAuthTries": 4, "PermitOpen": ["*:22", "*:2222"], "LogLevel": "VERBOSE"})
-    assert found.settings == {"PasswordAuthentication": "no", "UsePAM": "yes", "MaxAuthTries": "4", "PermitOpen": "*:22 *:2222", "LogLevel": "VERBOSE"}
+    values = {"PasswordAuthentication": "no", "UsePAM": "yes", "MaxAuthTries": "4", "PermitOpen": "*:22 *:2222", "LogLevel": "VERBOSE"}
+    assert found.settings == {**values, "Banner": "none"}
 
 
 def test_networks_in_normal_form() -> None:
@@ -39,6 +40,12 @@ def test_networks_in_normal_form() -> None:
 
 def test_a_banner_names_its_file() -> None:
     assert options(banner="Mind the gap").settings == {"Banner": "/etc/ssh/portmap_banner"}
+
+
+def test_no_banner_shows_none_not_even_that_of_others() -> None:
+    assert options().settings == {"Banner": "none"}
+    assert options(settings={"Banner": "/etc/issue.net"}).settings == {"Banner": "/etc/issue.net"}
+    assert options(settings_if_known={"banner": "/etc/issue.net"}).settings == {}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pathlib
 import pytest
 
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import MAIN
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import SshdService, _environment, _options, _socket_ports
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import SshdService, _environment, _options, _program, _socket_ports
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,13 @@ def test_the_options_that_it_will_be_started_with(tmp_path: pathlib.Path) -> Non
     assert _environment(str(tmp_path / "none")) == {}
 
 
+def test_the_program_that_runs() -> None:
+    assert _program("sshd: /usr/local/sbin/sshd -D [listener] 0 of 10-100 startups") == "/usr/local/sbin/sshd"
+    assert _program("sshd -D") == _program("") == ""
+
+
 def service(mode: str, pid: int = 0) -> SshdService:
-    return SshdService(mode, "ssh.service", pid, (22,), (), MAIN, ("ssh.service",), frozenset())
+    return SshdService(mode, "ssh.service", pid, (22,), "/usr/sbin/sshd", (), (), MAIN, ("ssh.service",), frozenset())
 
 
 def test_it_is_reloaded() -> None:
