@@ -30,6 +30,7 @@ from sshlab import (
     PATIENCE,
     PLACE,
     SNAPSHOT,
+    UNIT,
     WINDOW,
     Controller,
     Scenarios,
@@ -118,6 +119,19 @@ REFUSALS = [
     Refusal("we may, from elsewhere", "AllowUsers (ansible@192.0.2.*) does not name", with_settings(AllowUsers="ansible@192.0.2.*")),
     Refusal("our group may not", "DenyGroups ansible keeps the user ansible out", with_settings(DenyGroups=["nogroup", "ansible"])),
     Refusal("no key may be used", "no way of authentication is left", with_settings(PubkeyAuthentication=False, KbdInteractiveAuthentication=False)),
+    Refusal(
+        "further users may log in, says a Match block",
+        f"{FOREIGN}:2: allowusers bob (Match User bob) would let further users in, beside ours",
+        with_settings(AllowUsers=["ansible"]),
+        **foreign("Match User bob\\n  AllowUsers bob\\n"),
+    ),
+    Refusal("no algorithm is left", "KexAlgorithms -* leaves nothing, and then sshd takes its whole list", with_settings(KexAlgorithms="-*")),
+    Refusal("no host key is left", "no host key would be left: this host has ", with_settings(HostKeyAlgorithms="-*ed25519*,*rsa*,ecdsa-*")),
+    Refusal(
+        "we are let in for a while only",
+        "you would be locked out later: this SSH session came as ansible from 203.0.113.1, which is let in for a while only",
+        {**GOOD, "networks": {"bastion": ["203.0.113.10"]}, "temporary": {"networks": OPERATORS, "until": "2099-01-01T00:00:00Z"}},
+    ),
     Refusal("a locked account without PAM", "UsePAM is no", with_settings(UsePAM=False)),
     Refusal("others alone, says a file not loaded yet", "AllowUsers (somebody) does not name the user ansible", **foreign("AllowUsers somebody\\n")),
     Refusal("our group may not, says a file not loaded yet", "DenyGroups ansible keeps", **foreign("DenyGroups ansible\\n")),
@@ -260,8 +274,9 @@ Match Address *,!203.0.113.1,!2001:db8:1::1
 Match all
     PasswordAuthentication no
     X11Forwarding no
+    Banner none
 """
-OTHER_DROP_IN = f"{GOOD_DROP_IN}    MaxAuthTries 5\n"
+OTHER_DROP_IN = GOOD_DROP_IN.replace("    Banner", "    MaxAuthTries 5\n    Banner")
 BACK = "the state of before is in force again"
 
 
@@ -344,6 +359,18 @@ def the_host_reboots_in_the_window(host: ExtraHost, controller: Controller) -> N
     assert rolled_back(host) == BACK
     journal = host.run("sh", "-c", "journalctl --no-pager -o cat | grep -E '^(Starting|Finished|Started) .*(Undo of|OpenBSD)' | tail -n 4").stdout.splitlines()
     assert [line.split()[0] for line in journal] == ["Starting", "Finished", "Starting", "Started"] and "Undo" in journal[1] and "OpenBSD" in journal[2]
+    assert controller.apply(GOOD)[1].count("changed=0") == 1
+
+
+@scenario
+def the_host_crashes_while_it_undoes(host: ExtraHost, controller: Controller) -> None:
+    """The candidate has its other name, and nothing was put back yet."""
+    with controller.held(host, OTHER) as run:
+        kill(run)
+        host.run("sh", "-c", f"cd {PLACE} && systemctl stop {UNIT}.timer && for file in pending-*.conf; do mv $file $file.undone; done")
+        host.reboot()
+    assert_safe(host, GOOD_DROP_IN, seconds=0)
+    assert rolled_back(host) == BACK
     assert controller.apply(GOOD)[1].count("changed=0") == 1
 
 

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 import lab
 import pytest
 from extra import STATE, ExtraHost, extra_host
-from sshlab import CONTENTS, DROP_IN, GOOD, OTHER, PLACE, Controller, Scenarios, armed, file, kill, pending, reachable, rolled_back, task, wait_until
+from sshlab import CONTENTS, DROP_IN, GOOD, OPERATORS, OTHER, PLACE, Controller, Scenarios, armed, file, kill, pending, reachable, rolled_back, task, wait_until
 
 pytestmark = pytest.mark.own_hosts
 
@@ -94,7 +94,7 @@ def ends_by_itself(suite: str, number: int, tmp_path: pathlib.Path) -> None:
         )
         assert [foreseen["changed"], answer["changed"], again["changed"]] == [True, True, False], answer
         assert time.time() < when and admitted(host), "let in too late, or not at all"
-        assert len(ends(host)) == 6, ends(host)
+        assert len(ends(host)) == 7, ends(host)
         sleep_until(when)
         assert_ended(host)
         without, still = controller.answers([task(GOOD), task(with_outsider(words))])
@@ -149,6 +149,30 @@ def its_time_comes_while_a_change_is_under_way(host: ExtraHost, controller: Cont
 
 
 @scenario
+def its_time_comes_while_a_change_is_under_way_and_the_host_crashes(host: ExtraHost, controller: Controller) -> None:
+    """systemd takes a timer that fired for done; so it is asked at boot, too, after the undo that brings the access back."""
+    words, when = until(14)
+    assert controller.apply(with_outsider(words))[0] == 0
+    with controller.held(host, {**OTHER, "confirm_timeout": 60}) as run:
+        kill(run)
+        sleep_until(when + 2)
+        assert pending(host) and ends(host)
+        host.reboot()
+    assert_ended(host, 20)
+
+
+@scenario
+def who_is_in_for_a_while_only(host: ExtraHost, controller: Controller) -> None:
+    """Its own address proves nothing of the networks that stay, but where these were confirmed before."""
+    bastion = {"bastion": ["203.0.113.10"]}
+    for_a_while = {**GOOD, "networks": bastion, "temporary": {"networks": OPERATORS, "until": until(3600)[0]}}
+    refused = controller.answers([task(for_a_while)])[0]
+    assert refused["failed"] and "you would be locked out later" in refused["msg"], refused
+    first, second = controller.answers([task({**GOOD, "networks": {**GOOD["networks"], **bastion}}), task(for_a_while)])
+    assert [first["changed"], second["changed"], second["transaction"]["state"]] == [True, True, "confirmed"], second
+
+
+@scenario
 def another_one_takes_its_place_or_does_not(host: ExtraHost, controller: Controller) -> None:
     words, when = until(16)
     later, _when = until(3600)
@@ -161,7 +185,7 @@ def another_one_takes_its_place_or_does_not(host: ExtraHost, controller: Control
     sleep_until(when)
     wait_until(lambda: not admitted(host), 8, "the end of the first was lost")  # it may have waited for the undo, and tries again
     assert controller.apply(with_outsider(later))[0] == 0
-    assert len(ends(host)) == 6 and not set(first) & set(ends(host)) and admitted(host)
+    assert len(ends(host)) == 7 and not set(first) & set(ends(host)) and admitted(host)
     # Taken away before its time.
     answer = controller.answers([task(GOOD)])[0]
     assert (answer["changed"], ends(host), admitted(host)) == (True, [], False)
