@@ -194,8 +194,8 @@ def test_every_term_is_a_variable(playbook: t.Callable[..., str]) -> None:
         "ssh_bastion_banner": "Mind the gap",
         "ssh_bastion_forwarding": True,
         "ssh_bastion_permit_open": ["203.0.113.14:22", "203.0.113.15:22"],
-        "ssh_bastion_settings": {"TCPKeepAlive": None, "AcceptEnv": ["LANG", "LC_*"], "UseDNS": True},
-        "ssh_bastion_settings_if_known": {"NoSuchKeyword": 1, "DebianBanner": True},
+        "ssh_bastion_settings": {"TCPKeepAlive": None, "AcceptEnv": ["LANG", "LC_*"], "UseDNS": True, "requiredRSAsize": 3072},
+        "ssh_bastion_settings_if_known": {"NoSuchKeyword": 1, "DebianBanner": True, "Compression": "delayed"},
         "ssh_bastion_exempt": [{"match": "User backup", "settings": {"PermitTTY": False}}],
     }
     output = playbook(PLAYBOOK, "--check", "--diff", "--limit", "core1", "-e", json.dumps(variables))
@@ -215,6 +215,10 @@ def test_every_term_is_a_variable(playbook: t.Callable[..., str]) -> None:
         "+    AcceptEnv LANG LC_*",
         "+    UseDNS yes",
         "+    DebianBanner yes",
+        "-    RequiredRSASize 2048",
+        "+    requiredRSAsize 3072",
+        "-    Compression no",
+        "+    Compression delayed",
         "+Match User backup",
         "+    PermitTTY no",
     ):
