@@ -238,14 +238,14 @@ def it_can_not_be_ended_by_then(host: ExtraHost, controller: Controller) -> None
     words, _when = until(-1)
     answer = controller.answers([task(with_outsider(words))])[0]
     assert (answer["changed"], ends(host)) == (False, []) and "is over on this host" in json.dumps(answer["warnings"])
-    pause = '#!/bin/sh\ncase "$1" in daemon-reload) sleep 4;; esac\nexec systemctl.real "$@"\n'
+    pause = '#!/bin/sh\ncase "$1" in daemon-reload) sleep 9;; esac\nexec systemctl.real "$@"\n'
     host.run(
         "sh",
         "-c",
         "cd /usr/bin; cp -a systemctl systemctl.real; cat >systemctl.new; chmod 755 systemctl.new; mv systemctl.new systemctl",
         stdin=pause,
     )
-    words, _when = until(3)
+    words, _when = until(8)
     answer = controller.answers([task(with_outsider(words))])[0]
     host.run("mv", "/usr/bin/systemctl.real", "/usr/bin/systemctl")
     assert answer["failed"] and "is over by now, so that nothing would end the access; nothing was changed" in answer["msg"], answer
