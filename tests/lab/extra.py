@@ -72,7 +72,7 @@ class ExtraHost:
 def extra_host(name: str, number: int, *docker_options: str, suite: str = "bookworm") -> t.Iterator[ExtraHost]:
     """A host of this Debian at 203.0.113.NUMBER and 2001:db8:1::NUMBER, booted, with the lab's operator key let in.
 
-    20 to 39 are the tests'; the scenario ssh_bastion has 40 to 44, test_containers.py routes 48 to 55.
+    2 to 9 are the tests' of SSH, 20 to 39 those of others, as they may run at once; the scenario ssh_bastion has 40 to 44, test_containers.py routes 48 to 55.
     """
     host = ExtraHost(name, f"203.0.113.{number}", f"2001:db8:1::{number}")
     container = f"portmap-{name}"

@@ -18,7 +18,7 @@ import uuid
 import ansible
 import pytest
 
-pytestmark = pytest.mark.own_hosts
+pytestmark = pytest.mark.beside
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNIT = "portmap-firewall.service"

@@ -25,7 +25,7 @@ from conftest import ROOT
 from extra import ENGINE, ExtraHost, extra_host
 from test_reboot import KNOCK
 
-pytestmark = pytest.mark.own_hosts
+pytestmark = pytest.mark.beside
 
 HOST4, HOST6 = "203.0.113.22", "2001:db8:1::22"
 PEER4, PEER6 = "203.0.113.23", "2001:db8:1::23"

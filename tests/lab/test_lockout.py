@@ -23,7 +23,7 @@ import pytest
 from conftest import ROOT
 from extra import STATE, ExtraHost, extra_host
 
-pytestmark = pytest.mark.own_hosts
+pytestmark = pytest.mark.beside
 
 WINDOW = 6  # seconds
 PLACE = "/var/lib/portmap/firewall"

@@ -18,7 +18,7 @@ from conftest import ROOT
 from extra import ExtraHost, extra_host
 from test_reboot import KNOCK
 
-pytestmark = pytest.mark.own_hosts
+pytestmark = pytest.mark.beside
 
 DROP_IN = "/etc/systemd/system/nftables.service.d/portmap.conf"
 OTHERS = "/etc/systemd/system/nftables.service.d/others.conf"

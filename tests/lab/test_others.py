@@ -26,7 +26,7 @@ import pytest
 from conftest import ROOT
 from extra import ExtraHost, extra_host
 
-pytestmark = pytest.mark.own_hosts
+pytestmark = pytest.mark.beside
 
 OURS, THEIRS, BOTH = 8080, 8081, 8082
 OUTSIDER4, OUTSIDER6 = lab.OUTSIDER

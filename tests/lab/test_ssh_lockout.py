@@ -49,8 +49,6 @@ from sshlab import (
     wait_until,
 )
 
-pytestmark = pytest.mark.own_hosts
-
 FOREIGN = f"{DIRECTORY}/50-theirs.conf"
 
 
@@ -63,7 +61,7 @@ def with_settings(**settings: t.Any) -> dict[str, t.Any]:
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[list[tuple[ExtraHost, Controller]]]:
     """Hosts that are alike, each with an operator's machine of its own."""
     with contextlib.ExitStack() as stack:
-        hosts = [stack.enter_context(extra_host(f"ssh{number}", 19 + number)) for number in (1, 2, 3)]
+        hosts = [stack.enter_context(extra_host(f"ssh{number}", 1 + number)) for number in (1, 2, 3)]
         yield [(host, Controller(tmp_path_factory.mktemp("controller"), host)) for host in hosts]
 
 
@@ -475,7 +473,7 @@ def an_interrupted_run_is_cleared_away(host: ExtraHost, controller: Controller) 
 @scenario
 def a_host_behind_it_must_still_be_reached(host: ExtraHost, controller: Controller) -> None:
     """A bastion whose own login says nothing of its forwarding."""
-    with extra_host("ssh6", 29) as behind:
+    with extra_host("ssh6", 9) as behind:
         (controller.directory / "behind").mkdir()
         both = Controller(controller.directory / "behind", host)
         jump = f"-o ProxyCommand='{shlex.join(ssh(host, '-W', '%h:%p'))}'"
@@ -516,7 +514,7 @@ systemctl restart ssh
 @contextlib.contextmanager
 def odd(directory: pathlib.Path) -> t.Iterator[tuple[ExtraHost, Controller]]:
     """A host whose main file is a link to a file that is no UTF-8 and sets something before its Include, with other files before ours, and other keys."""
-    with extra_host("ssh5", 28) as made:
+    with extra_host("ssh5", 8) as made:
         made.run("sh", "-c", "cat >/run/main", stdin=ODD_MAIN.decode("latin-1"))
         made.run("sh", "-ec", "iconv -f utf-8 -t latin1 /run/main | { " + ODD + " }")
         yield made, Controller(directory, made)
@@ -627,7 +625,7 @@ def test_the_host_is_safe(outcomes: dict[str, Exception | None], name: str) -> N
 def test_systemd_listens_for_it(tmp_path: pathlib.Path) -> None:
     """On Debian 11 there is one sshd for each connection, on later ones one for all of them, that goes on running. All three at once."""
     with ThreadPoolExecutor() as pool:
-        list(pool.map(systemd_listens_for_it, *zip(*[("bullseye", 23, tmp_path), ("bookworm", 28, tmp_path), ("trixie", 29, tmp_path)], strict=True)))
+        list(pool.map(systemd_listens_for_it, *zip(*[("bullseye", 5, tmp_path), ("bookworm", 8, tmp_path), ("trixie", 9, tmp_path)], strict=True)))
 
 
 def systemd_listens_for_it(suite: str, number: int, tmp_path: pathlib.Path) -> None:
