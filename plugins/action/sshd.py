@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleError
-
-from ansible_collections.alfred.portmap.plugins.plugin_utils._confirmation import PENDING, TransactionAction, outcome_of
+from ansible_collections.alfred.portmap.plugins.plugin_utils._confirmation import TransactionAction
 
 
 class ActionModule(TransactionAction):
@@ -17,20 +15,14 @@ class ActionModule(TransactionAction):
 
     module = "alfred.portmap.sshd"
 
-    def aftermath(self, task_vars: dict[str, t.Any]) -> tuple[str, str]:
-        """Ask sshd_info."""
-        arguments = {name: self._task.args[name] for name in ("state_dir",) if name in self._task.args}
-        info = self._execute_module(module_name="alfred.portmap.sshd_info", module_args=arguments, task_vars=task_vars)
-        if info.get("failed"):
-            raise AnsibleError(str(info.get("msg")))
-        if info["pending"] is not None:
-            return PENDING, f"the change is still pending (since {info['pending']['armed']})"
+    def state_of(self, info: dict[str, t.Any]) -> str:
+        """What sshd_info tells."""
         if info["in_force"]:
-            state = "the configuration that was confirmed last is in its place, unchanged"
-        elif not info["present"]:
-            state = "there is no drop-in of ours, as before" if not info["differences"] else "there is no drop-in of ours"
-        else:
-            state = f"what is there is not what was confirmed: {'; '.join(info['differences'])}"
-        rolled_back = info["last_rollback"]
-        how = f" ({rolled_back['result']}, at {rolled_back['time']})" if rolled_back else ""
-        return outcome_of(info), f"{state}{how}.\nLook at it: {info['drop_in']}; the one that was undone is {info['rejected_file']}"
+            return "the configuration that was confirmed last is in its place, unchanged"
+        if not info["present"]:
+            return "there is no drop-in of ours, as before" if not info["differences"] else "there is no drop-in of ours"
+        return f"what is there is not what was confirmed: {'; '.join(info['differences'])}"
+
+    def look_at(self, info: dict[str, t.Any]) -> str:
+        """The drop-in, and what was undone."""
+        return f"{info['drop_in']}; the one that was undone is {info['rejected_file']}"

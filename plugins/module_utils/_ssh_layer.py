@@ -30,7 +30,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd_expiry import
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_judge import EVERYBODY, Judge, Trial
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_options import BANNER_FILE, Options
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import RUNNING
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import FileChange, content
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import FileChange, content, text_of
 
 Result = dict[str, t.Any]
 Diff = list[dict[str, str]]
@@ -91,7 +91,7 @@ def present(host: Host, options: Options, seconds: int) -> tuple[Result, Diff]:
             others = [change for change in changes if change.changes]
             try:
                 result["transaction"] = put_in_force(host, drop_in, others, seconds, incoming_session(), prepare)
-            except Exception:
+            except Exception:  # whatever it was: it is raised again, and nothing of ours is left behind for a drop-in that is not there
                 if content(DROP_IN) != text:
                     expiry.forget(text)
                     host.state.tidy()
@@ -187,16 +187,12 @@ def _drift(host: Host, drop_in: FileChange) -> list[str]:
 
 def _first(host: Host) -> list[str]:
     """Why the main file has to be changed."""
-    before = read_before(host.service.main, DROP_IN, _read)
+    before = read_before(host.service.main, DROP_IN, text_of)
     return [f"{DROP_IN} has to be read before all else, but {before}"] if before is not None else []
 
 
 def _with_include(host: Host, main: str) -> str:
     return with_include(main, DROP_IN) if _first(host) else main
-
-
-def _read(path: str) -> str:
-    return content(path) or ""
 
 
 # What is wanted

@@ -17,7 +17,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd import Client
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_access import account, contains, examples, like, refusal, shut_out
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import DROP_IN, Statement, Wanted, admits, staged, statements
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import SshdService
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import content
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import text_of
 
 NOBODY = "portmap-nobody"  # a user of no host: what is in force for whoever has no block of their own
 EVERYBODY = Wanted({"anywhere": ["0.0.0.0/0", "::/0"]}, {})
@@ -105,7 +105,7 @@ class Judge:
         return f"see {'; '.join(lines)}" if lines else "no file says so"
 
     def _statements(self) -> t.Iterator[Statement]:
-        return statements(self._service.main, DROP_IN, lambda path: content(path) or "")
+        return statements(self._service.main, DROP_IN, text_of)
 
     def _widened(self) -> list[Statement]:
         """The lines of others under a Match that add to who we say may log in: sshd puts all such lists that fit together."""
@@ -220,7 +220,7 @@ class Judge:
 
 def _key_type(path: str) -> str:
     """The type of a host key, as its public half begins; "" if there is none to be read."""
-    return (content(path + ".pub") or "").partition(" ")[0]
+    return text_of(path + ".pub").partition(" ")[0]
 
 
 def _verdict(effective: Effective) -> str:

@@ -42,6 +42,11 @@ def content(path: str) -> t.Optional[str]:
         return None
 
 
+def text_of(path: str) -> str:
+    """The same; "" if it is not there."""
+    return content(path) or ""
+
+
 @dataclass(frozen=True)
 class FileChange:
     """One file as it is and as it has to be; None: it is not there, or has to go."""

@@ -181,7 +181,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sshd import Client
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_access import shut_out
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import DROP_IN, read_before
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import look
-from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import FileChange, SshState, content
+from ansible_collections.alfred.portmap.plugins.module_utils._sshd_state import FileChange, SshState, content, text_of
 from ansible_collections.alfred.portmap.plugins.module_utils._transaction import Transaction
 
 
@@ -248,7 +248,7 @@ def differences_of(state: SshState, text: str | None, main_file: str, pending: b
         found.append(f"{DROP_IN} was changed by hand")
     elif FileChange(DROP_IN, text, text).loose:
         found.append(f"{DROP_IN} can be changed by others than root")
-    before = read_before(main_file, DROP_IN, lambda path: content(path) or "")
+    before = read_before(main_file, DROP_IN, text_of)
     return found + ([f"{DROP_IN} is not read before all else: {before}"] if before is not None else [])
 
 

@@ -31,19 +31,40 @@ Result = dict[str, t.Any]
 
 
 class TransactionAction(ActionBase):
-    """An action plugin whose module makes changes that have to be confirmed. Subclasses name it, and say what there is after an undo."""
+    """An action plugin whose module makes changes that have to be confirmed. Subclasses name it, and say what there is after an undo.
+
+    Its info twin, of the same name with `_info`, tells `pending` and `last_rollback`, and takes the options of `info_options`.
+    """
 
     _supports_check_mode = True
     _supports_async = False  # a job in the background is nobody whose connection could be renewed
     TRANSFERS_FILES = False
 
     module = ""
+    info_options: tuple[str, ...] = ("state_dir",)
     _probes: list[Result]
     _through: list[str]
 
-    def aftermath(self, task_vars: Result) -> tuple[str, str]:
-        """(PENDING, UNDONE or FAILED, what the host says of its state), asked over a new connection. May raise AnsibleError."""
+    def state_of(self, info: Result) -> str:
+        """What the info twin tells of the state, for people."""
         raise NotImplementedError
+
+    def look_at(self, info: Result) -> str:
+        """Where to look at it."""
+        raise NotImplementedError
+
+    def _aftermath(self, task_vars: Result) -> tuple[str, str]:
+        """(PENDING, UNDONE or FAILED, what the host says of its state), asked over a new connection. May raise AnsibleError."""
+        arguments = {name: self._task.args[name] for name in self.info_options if name in self._task.args}
+        info = self._execute_module(module_name=f"{self.module}_info", module_args=arguments, task_vars=task_vars)
+        if info.get("failed"):
+            raise AnsibleError(str(info.get("msg")))
+        if info["pending"] is not None:
+            return PENDING, f"the change is still pending (since {info['pending']['armed']})"
+        undone = info["last_rollback"]
+        how = f" ({undone['result']}, at {undone['time']})" if undone else ""
+        outcome = FAILED if undone and undone["result"].startswith("failed") else UNDONE
+        return outcome, f"{self.state_of(info)}{how}.\nLook at it: {self.look_at(info)}"
 
     def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
         """Apply, and confirm what has to be confirmed."""
@@ -106,7 +127,7 @@ class TransactionAction(ActionBase):
             time.sleep(PAUSE)
             try:
                 self._reconnect()
-                outcome, state = self.aftermath(variables)
+                outcome, state = self._aftermath(variables)
             except AnsibleError as error:
                 state = f"the host can't be reached to say how it is now: {error.message}"
         seconds = result["transaction"]["seconds"]
@@ -198,14 +219,6 @@ class _Delegate(ActionBase):
             return answer
         finally:
             self._connection.close()
-
-
-def outcome_of(info: Result) -> str:
-    """What became of a change, as an info module tells it: PENDING, UNDONE or FAILED."""
-    if info["pending"] is not None:
-        return PENDING
-    undone = info["last_rollback"]
-    return FAILED if undone is not None and undone["result"].startswith("failed") else UNDONE
 
 
 def _ask_from_here(address: str, port: int) -> str | None:

@@ -430,6 +430,8 @@ def somebody_breaks_another_file_in_the_window(host: ExtraHost, controller: Cont
     status, output = controller.apply(GOOD)
     assert status != 0 and "PermitRotLogin" in output
     host.run("rm", FOREIGN)
+    info = controller.answers([{"alfred.portmap.sshd_info": {}}])[0]
+    assert (info["in_force"], info["differences"]) == (False, ["a change was neither confirmed nor undone as a whole"])
     status, output = controller.apply(GOOD)
     assert status == 0 and "changed=1" in output, output
     assert listening(host) != inodes
