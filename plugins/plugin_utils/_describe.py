@@ -31,7 +31,10 @@ def describe(plan: Data, host: str) -> str:
             lines += _section("lets out", [_rule(rule, "to") for rule in policy["egress"]], "and drops the rest")
         lines += ["", f"answers ping from: {', '.join(policy['ping']) or 'nobody'}"]
     if part["ingress"] is not None:
-        lines += _section(f"serves through {part['ingress']['proxy']}", [_route(name, route) for name, route in part["ingress"]["routes"].items()])
+        lines += _section(
+            f"serves through {part['ingress']['proxy']}",
+            [_route(name, route, part["ingress"]["entrypoints"]) for name, route in part["ingress"]["routes"].items()],
+        )
     used = sorted({network for rule in _rules(policy) for network in rule["networks"]}) if policy else []
     lines += _section("where these stand for", [(name, ", ".join(plan["networks"][name])) for name in used])
     return "\n".join(lines) + "\n"
@@ -61,13 +64,21 @@ def _rule(rule: Data, preposition: str) -> Row:
     return (f"{','.join(rule['ports'])}/{rule['transport']}", f"{preposition} {peers}", rule["name"], rule["origin"])
 
 
-def _route(name: str, route: Data) -> Row:
-    scheme = "https" if route["tls"] else "http"
+def _route(name: str, route: Data, entrypoints: Data) -> Row:
+    entrypoint = entrypoints[route["entrypoint"]]
+    if entrypoint["protocol"] == "http":
+        place = f"http{'s' if route['tls'] else ''}://{route['host']}{route['path']}"
+    else:
+        place = f"{entrypoint['protocol']}://{route['host'] or '*'}:{entrypoint['port']}"
     backends = ", ".join(_authority(backend) for backend in route["backends"]) or "the dashboard"
     conditions = [f"limit {route['rate_limit']}"] if route["rate_limit"] else []
     conditions += [f"auth {route['auth']}"] if route["auth"] else []
     conditions += [f"only {', '.join(route['allow'])}"] if route["allow"] else []
-    return (f"{scheme}://{route['host']}{route['path']}", f"to {backends}", ", ".join(conditions), name, route["origin"])
+    canary = route["canary"]
+    conditions += [f"{canary['weight']} % to {', '.join(_authority(backend) for backend in canary['backends'])}"] if canary else []
+    conditions += ["sticky"] if route["sticky"] else []
+    conditions += ["TLS handed on"] if route["passthrough"] else []
+    return (place, f"to {backends}", ", ".join(conditions), name, route["origin"])
 
 
 def _authority(backend: Data) -> str:

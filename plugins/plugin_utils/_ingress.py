@@ -14,6 +14,8 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._model import Entry
 from ansible_collections.alfred.portmap.plugins.plugin_utils._placement import PROXY, Placement
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Problems
 
+MAINTENANCE = "maintenance"  # the port of `proxy` at which the page is served
+
 
 def plan_ingress(placement: Placement, host: str, problems: Problems) -> t.Optional[dict[str, t.Any]]:
     """The data that configures the proxy on one host; None where it does not run."""
@@ -35,6 +37,7 @@ def plan_ingress(placement: Placement, host: str, problems: Problems) -> t.Optio
         "proxy": port_map.ingress,
         "container": proxy.container,
         "api": api,
+        "maintenance": _page_server(placement, host, proxy, problems),
         "metrics": next((_own_port(placement, host, port, problems) for port in proxy.ports.values() if port.name and port.metrics), None),
         "entrypoints": {entrypoint.name: _entrypoint(placement, entrypoint) for entrypoint in port_map.entrypoints.values()},
         "rate_limits": {limit.name: {"average": limit.average, "burst": limit.burst} for limit in port_map.rate_limits.values()},
@@ -54,10 +57,10 @@ def check_unplanned(placement: Placement, problems: Problems) -> None:
         if proxy.cluster is not None and route.auth is not None and route.auth not in users:
             known = ", ".join(sorted(users)) or "none"
             problems.error(route.auth_origin, route.auth, f"no host of this inventory has such a list of users in port_map_users (there: {known})")
-        if not route.dashboard:
-            service = port_map.services[route.service]
+        for service_name, port_name in route.targets:
+            service = port_map.services[service_name]
             for host in [None] if proxy.cluster is not None else unmanaged:
-                backends(placement, host, route, service, service.ports[route.port], problems)
+                backends(placement, host, route, service, service.ports[port_name], problems)
 
 
 def _own_port(placement: Placement, host: str, port: Port, problems: Problems) -> t.Optional[dict[str, t.Any]]:
@@ -73,12 +76,24 @@ def _own_port(placement: Placement, host: str, port: Port, problems: Problems) -
     return {"address": bound[0], "port": port.span.lo} if bound else None
 
 
+def _page_server(placement: Placement, host: str, proxy: Service, problems: Problems) -> t.Optional[dict[str, t.Any]]:
+    """Where the maintenance page is served to the proxy itself: its port of that name. Traefik can't answer with a page of its own."""
+    port = proxy.ports.get(MAINTENANCE)
+    own = _own_port(placement, host, port, problems) if port is not None else None
+    if port is not None and (own is None or own["address"] != "127.0.0.1"):
+        rule = "the maintenance page is for the proxy itself alone, which shows it: write `bind: loopback`"
+        problems.error(placement.map.places.origin(port.bind_path), port.bind, rule)
+    return own
+
+
 def _entrypoint(placement: Placement, entrypoint: Entrypoint) -> dict[str, t.Any]:
     target = placement.map.entrypoints.get(entrypoint.redirect_to or "")
     front = entrypoint.proxies_in_front
     return {
         "port": entrypoint.port,
+        "protocol": entrypoint.protocol,
         "tls": entrypoint.tls,
+        "http3": entrypoint.http3,
         "redirect_to": {"entrypoint": target.name, "port": target.port} if target else None,
         "proxies_in_front": None
         if front is None
@@ -102,12 +117,24 @@ def _route(placement: Placement, host: str, route: Route, problems: Problems) ->
         "protocol": port.protocol,
         "dashboard": route.dashboard,
         "backends": [] if route.dashboard else backends(placement, host, route, service, port, problems),
+        "canary": _canary(placement, host, route, problems),
+        "sticky": route.sticky,
+        "passthrough": route.passthrough,
         "rate_limit": route.rate_limit,
         "auth": route.auth,
         "allow": list(placement.networks(route.networks)) if route.networks else None,
         "health": port.health,
         "origin": str(route.origin),
     }
+
+
+def _canary(placement: Placement, host: str, route: Route, problems: Problems) -> t.Optional[dict[str, t.Any]]:
+    if route.canary is None:
+        return None
+    service = placement.map.services[route.canary.service]
+    port = service.ports[route.canary.port]
+    found = backends(placement, host, route, service, port, problems)
+    return {"weight": route.canary.weight, "protocol": port.protocol, "health": port.health, "backends": found}
 
 
 def backends(placement: Placement, host: t.Optional[str], route: Route, service: Service, port: Port, problems: Problems) -> list[dict[str, t.Any]]:

@@ -116,14 +116,23 @@ class ProxiesInFront:
 
 @dataclass(frozen=True)
 class Entrypoint:
-    """Where `proxy` listens for the world (always tcp)."""
+    """Where `proxy` listens for the world."""
 
     name: str
     port: int
+    protocol: str  # http, tcp or udp
     tls: bool
+    http3: bool
     redirect_to: t.Optional[str]
     proxies_in_front: t.Optional[ProxiesInFront]
     origin: Origin
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        """What it listens on; HTTP/3 is udp (RFC 9114) beside the tcp by which clients learn of it."""
+        if self.protocol == "udp":
+            return ("udp",)
+        return ("tcp", "udp") if self.http3 else ("tcp",)
 
 
 @dataclass(frozen=True)
@@ -137,21 +146,40 @@ class RateLimit:
 
 
 @dataclass(frozen=True)
+class Canary:
+    """A port of a service that gets a part of a route's requests."""
+
+    service: str
+    port: str  # name of the service's port, "" is the main one
+    weight: int  # of a hundred
+
+
+@dataclass(frozen=True)
 class Route:
     """Public host name and path to a service."""
 
     name: str
-    host: str  # complete DNS name
+    host: t.Optional[str]  # complete DNS name; None where an entrypoint has one route only: tcp without tls, udp
     path: str  # prefix, "/" for all
     service: str
     port: str  # name of the service's port, "" is the main one
     dashboard: bool  # service is `proxy`: the proxy's own dashboard
     entrypoint: str
+    canary: t.Optional[Canary]
+    sticky: bool
+    passthrough: bool
     rate_limit: t.Optional[str]
     auth: t.Optional[str]  # name of a list in port_map_users
     networks: tuple[str, ...]  # `from`: clients the proxy lets through; () is everybody
     origin: Origin
     auth_origin: Origin
+
+    @property
+    def targets(self) -> tuple[tuple[str, str], ...]:
+        """(service, port name) of each port that it leads to; () for the dashboard."""
+        if self.dashboard:
+            return ()
+        return ((self.service, self.port), *([(self.canary.service, self.canary.port)] if self.canary else []))
 
 
 @dataclass(frozen=True)

@@ -91,11 +91,11 @@ class Openings:
             for port in service.ports.values():
                 self._from(service, port)
         for route in self._map.routes.values():
-            if not route.dashboard:
-                service = self._map.services[route.service]
+            for service_name, port_name in route.targets:
+                service = self._map.services[service_name]
                 callers = self._service(PROXY, route.origin)
                 # Not named: what the proxy can't reach is said where its backends are planned.
-                self._serve(f"route {route.name}", callers, service, service.ports[route.port], route.origin, named=False)
+                self._serve(f"route {route.name}", callers, service, service.ports[port_name], route.origin, named=False)
         self._scrape(firewall)
         for rule in firewall.ingress:
             self._ingress(rule)
@@ -183,6 +183,18 @@ class Openings:
             name = "hosts:" + ",".join(sorted(rule.hosts or ("all",)))
             for transport in rule.transports:
                 self._open(rule.name, transport, rule.ports, callers, (self.sets.hosts(name, hosts, rule.origin),) if callers.hosts else (), hosts, rule.origin)
+            if "tcp" in rule.transports and "udp" not in rule.transports:
+                self._http3(rule, callers, hosts)
+
+    def _http3(self, rule: IngressRule, callers: Callers, hosts: tuple[str, ...]) -> None:
+        """Who may use an entrypoint's tcp port may use HTTP/3 there: it is the same service by another transport."""
+        serving = tuple(host for host in hosts if host in self._placement.proxy_hosts())
+        spans = (Span(entrypoint.port, entrypoint.port) for entrypoint in self._map.entrypoints.values() if entrypoint.http3)
+        ports = tuple(span for span in spans if any(span.overlaps(opened) for opened in rule.ports))
+        if serving and ports:
+            name = "hosts:" + ",".join(sorted(serving))
+            sets = (self.sets.hosts(name, serving, rule.origin),) if callers.hosts else ()
+            self._open(rule.name, "udp", ports, callers, sets, serving, rule.origin)
 
     def _egress(self, rule: EgressRule) -> None:
         hosts = self._placement.resolve(rule.hosts or ("all",), (*rule.path, "hosts"))

@@ -45,6 +45,7 @@ class Claim:
     span: Span
     bind: t.Union[str, tuple[str, ...]]  # "any", "loopback" or the host's own addresses
     container: bool
+    protocol: str
     port: t.Optional[Port]  # None: an entrypoint
     origin: Origin
 
@@ -183,12 +184,15 @@ class Placement:
             for port in service.ports.values():
                 if port.span is not None:
                     bind = self.bind(host, port)
-                    found += [Claim(port.label, transport, port.span, bind, service.container, port, port.origin) for transport in port.transports]
+                    for transport in port.transports:
+                        found.append(Claim(port.label, transport, port.span, bind, service.container, port.protocol, port, port.origin))
         if host in self.proxy_hosts():
             container = self.map.services[PROXY].container
             for entrypoint in self.map.entrypoints.values():
                 span = Span(entrypoint.port, entrypoint.port)
-                found.append(Claim(f"entrypoint {entrypoint.name}", "tcp", span, "any", container, None, entrypoint.origin))
+                for transport in entrypoint.transports:
+                    protocol = entrypoint.protocol if transport == "tcp" else "udp"
+                    found.append(Claim(f"entrypoint {entrypoint.name}", transport, span, "any", container, protocol, None, entrypoint.origin))
         return found
 
     def find_conflicts(self) -> None:

@@ -177,7 +177,7 @@ def _listener(claim: Claim, exposure: str) -> Data:
         "container": claim.container,
         "required": claim.span.lo == claim.span.hi,
         "exposure": exposure,
-        "protocol": port.protocol if port else "http",
+        "protocol": claim.protocol,
         "health": port.health if port else None,
         "origin": str(claim.origin),
     }

@@ -104,6 +104,8 @@ class _Vantage:
         for own, target in self._ways(host):
             for name, route in ingress["routes"].items():
                 entrypoint = ingress["entrypoints"][route["entrypoint"]]
+                if entrypoint["protocol"] != "http":
+                    continue  # its port is asked for as a listener; what is behind speaks for itself there
                 if self._passes(host, own, target, "tcp", entrypoint["port"])[0]:
                     answer = _answer(route, entrypoint, own)
                     found.append(_question(f"{host} route {name}", target, entrypoint["port"], "http", "open", f"route {name}", answer))

@@ -109,7 +109,9 @@ IN_FRONT = Struct(
 ENTRYPOINT = Struct(
     {
         "port": Key(ONE_PORT, "Port of the proxy on all its hosts.", required=True),
+        "protocol": Key(Choice(("http", "tcp", "udp")), "What it passes on: requests, connections or datagrams.", default="http"),
         "tls": Key(Bool(), "Speaks TLS.", default=False),
+        "http3": Key(Bool(), "Speaks HTTP/3 too, on the udp port of the same number, which is opened with it.", default=False),
         "redirect_to": Key(OTHER_NAME, "Answers every request with a permanent redirect to this entrypoint."),
         "proxies_in_front": Key(ByKind(NETWORK, mapping=IN_FRONT), "CDN or load balancer whose word about the client counts."),
         "enabled": ENABLED,
@@ -121,12 +123,21 @@ RATE_LIMIT = Struct(
         "burst": Key(Whole(1), "Requests at once. If not said, the average."),
     }
 )
+CANARY = Struct(
+    {
+        "service": Key(SERVICE_PORT, "The service (or service.port) that gets a part of the requests.", required=True),
+        "weight": Key(Whole(1, 99), "How many of a hundred.", required=True),
+    }
+)
 ROUTE = Struct(
     {
-        "host": Key(ListOf(DOMAIN), "Public host name; without a dot under domain.", required=True),
+        "host": Key(ListOf(DOMAIN), "Public host name; without a dot under domain. On an entrypoint without one (tcp without tls, udp) there is none."),
         "path": Key(PATH, "Prefix of the path.", default="/"),
         "service": Key(SERVICE_PORT, "A service (its main port), service.port, or proxy: the dashboard.", required=True),
-        "entrypoint": Key(OTHER_NAME, "If not said, the target of a redirect_to, else the only one."),
+        "canary": Key(CANARY, "Another service that gets a part of the requests."),
+        "sticky": Key(Bool(), "A client stays with the backend that it got first, by a cookie.", default=False),
+        "passthrough": Key(Bool(), "TLS is handed on unopened (entrypoints of protocol tcp with tls).", default=False),
+        "entrypoint": Key(OTHER_NAME, "If not said, the target of a redirect_to, else the only one; tcp and udp ones are named."),
         "rate_limit": Key(OTHER_NAME, "One of rate_limits."),
         "from": Key(NETWORKS, "Clients that the proxy lets through. If not said, everybody."),
         "auth": Key(ByKind(OTHER_NAME, boolean=Bool()), "A list in the inventory's port_map_users; true is the list default.", default=False),

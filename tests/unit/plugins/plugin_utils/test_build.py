@@ -494,3 +494,107 @@ def test_a_service_on_all_hosts_does_not_share_its_namespace() -> None:
 
 def test_addresses_are_normalised() -> None:
     assert good("services: {s: {port: 1, hosts: h, address: ['2001:DB8:0::1', 192.0.2.1]}}").services["s"].addresses == ("2001:db8::1", "192.0.2.1")
+
+
+# entrypoints that pass connections and datagrams on
+
+STREAMS = """
+domain: example.net
+ingress: INGRESS
+hosts: h
+namespace: none
+networks: {office: 192.0.2.0/28}
+services:
+  web: {port: 1, protocol: http}
+  next: {port: 2, protocol: http}
+  db: {port: 3, protocol: postgresql}
+  game: {port: 4, transport: udp}
+  proxy: {port: 5, bind: loopback, ports: {metrics: 6}}
+entrypoints:
+  http: {port: 80}
+  tls: {port: 443, tls: true, protocol: tcp}
+  raw: {port: 5432, protocol: tcp}
+  udp: {port: 7, protocol: udp}
+routes: {r: {ROUTE}}
+"""
+
+
+def route_errors(route: str, ingress: str = "traefik") -> list[str]:
+    return [text.removeprefix("routes.r.") for text in errors(STREAMS.replace("INGRESS", ingress).replace("ROUTE", route))]
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "host: a, service: web",
+        "host: a, service: web, sticky: true, canary: {service: next, weight: 1}",
+        "host: a, service: db, entrypoint: tls",
+        "host: [a, b], service: web, entrypoint: tls, passthrough: true",
+        "service: db, entrypoint: raw, from: anywhere",
+        "service: game, entrypoint: udp",
+    ],
+)
+def test_routes_that_fit_their_entrypoint(route: str) -> None:
+    assert route_errors(route) == []
+
+
+@pytest.mark.parametrize(
+    ("route", "found"),
+    [
+        ("service: web", "host: is required"),
+        ("host: a, service: web, passthrough: true", "passthrough: is of entrypoints that speak tcp, and http speaks http"),
+        ("host: a, service: db", "service: speaks postgresql, and a route needs http, https, grpc or websocket"),
+        ("host: a, service: web, canary: {service: db, weight: 1}", "canary.service: is no service that speaks http"),
+        ("host: a, service: web, canary: {service: web, weight: 1}", "canary.service: is what the route leads to anyway"),
+        ("host: a, service: web, canary: {service: nxt, weight: 1}", "canary.service: there is no service of that name"),
+        ("host: a, service: web, canary: {service: next, weight: 100}", "canary.weight: must be"),
+        ("host: a, service: proxy, from: office, sticky: true", "sticky: is not possible with the proxy's own dashboard"),
+        ("service: db, entrypoint: tls", "host: is required: by the name that clients say in TLS (SNI)"),
+        ("host: a, service: db, entrypoint: raw", "host: is not possible: without TLS no client says a name"),
+        ("service: db, entrypoint: raw, passthrough: true", "passthrough: is of TLS, and entrypoint raw speaks none"),
+        ("service: game, entrypoint: raw", "service: listens on udp, and entrypoint raw speaks tcp"),
+        ("service: db, entrypoint: udp", "service: listens on tcp, and entrypoint udp speaks udp"),
+        ("service: game, entrypoint: udp, from: office", "from: is not possible for udp"),
+        ("host: a, service: db, entrypoint: tls, path: /x", "path: is of http, and entrypoint tls speaks tcp"),
+        ("host: a, service: db, entrypoint: tls, auth: true", "auth: is of http"),
+        ("host: a, service: db, entrypoint: tls, sticky: true", "sticky: is of http"),
+        ("host: a, service: proxy, from: office, entrypoint: tls", "service: is the dashboard, which speaks http"),
+    ],
+)
+def test_routes_that_do_not_fit_their_entrypoint(route: str, found: str) -> None:
+    (error,) = route_errors(route)
+    assert error.startswith(found)
+
+
+def test_nginx_does_not_know_how_postgresql_begins_tls() -> None:
+    (error,) = route_errors("host: a, service: db, entrypoint: tls", "nginx")
+    assert error.startswith("service: nginx does not know how PostgreSQL begins TLS")
+    assert route_errors("service: db, entrypoint: raw", "nginx") == []
+
+
+def test_two_routes_where_nothing_tells_them_apart() -> None:
+    text = STREAMS.replace("INGRESS", "traefik")
+    (error,) = errors(text.replace("r: {ROUTE}", "a: {service: db, entrypoint: raw}, b: {service: web, entrypoint: raw}"))
+    assert error == "routes.b: route a (m.yml:19) is at entrypoint raw already, where nothing tells two apart"
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "found"),
+    [
+        ("protocol: udp, tls: true", "tls: is not possible on an entrypoint that speaks udp"),
+        ("protocol: tcp, http3: true, tls: true", "http3: is not possible on an entrypoint that speaks tcp"),
+        ("http3: true", "http3: HTTP/3 is always encrypted"),
+        ("protocol: tcp, proxies_in_front: lb", "proxies_in_front: who the client of a connection is only the PROXY protocol tells"),
+        ("protocol: tcp, redirect_to: s", "redirect_to: is not possible on an entrypoint that speaks tcp"),
+        ("redirect_to: db", "redirect_to: a redirect goes to an http entrypoint with `tls: true`"),
+    ],
+)
+def test_entrypoints_that_no_proxy_can_serve(entrypoint: str, found: str) -> None:
+    text = "hosts: h\ningress: traefik\nnetworks: {lb: 192.0.2.1}\nservices: {proxy: {port: 5, bind: loopback}}\n"
+    (error,) = errors(f"{text}entrypoints: {{e: {{port: 1, {entrypoint}}}, s: {{port: 2, tls: true}}, db: {{port: 3, tls: true, protocol: tcp}}}}")
+    assert error.startswith(f"entrypoints.e.{found}")
+
+
+def test_a_route_that_names_no_entrypoint_is_http() -> None:
+    text = STREAMS.replace("INGRESS", "traefik").replace("ROUTE", "host: a, service: web")
+    assert good(text).routes["r"].entrypoint == "http"

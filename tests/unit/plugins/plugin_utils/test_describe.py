@@ -26,8 +26,13 @@ PLAN = {
             },
             "ingress": {
                 "proxy": "traefik",
+                "entrypoints": {"websecure": {"port": 443, "protocol": "http"}, "db": {"port": 5432, "protocol": "tcp"}},
                 "routes": {
                     "api": {
+                        "entrypoint": "websecure",
+                        "canary": {"weight": 10, "backends": [{"address": "192.0.2.7", "port": 8081}]},
+                        "sticky": True,
+                        "passthrough": False,
                         "host": "api.example.com",
                         "path": "/v1",
                         "tls": True,
@@ -62,11 +67,17 @@ def test_every_line_of_a_plan_says_where_it_comes_from() -> None:
         "answers ping from: nobody\n"
         "\n"
         "serves through traefik:\n"
-        "  https://api.example.com/v1  to [2001:db8::9]:8080  limit api, only 192.0.2.0/24  api  map.yml:4 c\n"
+        "  https://api.example.com/v1  to [2001:db8::9]:8080  limit api, only 192.0.2.0/24, 10 % to 192.0.2.7:8081, sticky  api  map.yml:4 c\n"
         "\n"
         "where these stand for:\n"
         "  bastion  192.0.2.1\n"
     )
+
+
+def test_what_is_no_http_says_so() -> None:
+    plan = copy.deepcopy(PLAN)
+    plan["hosts"]["edge1"]["ingress"]["routes"]["api"].update(entrypoint="db", canary=None, sticky=False, passthrough=True)
+    assert "  tcp://api.example.com:5432  to [2001:db8::9]:8080  limit api, only 192.0.2.0/24, TLS handed on  api" in describe(plan, "edge1")
 
 
 def test_unfiltered_hosts_say_so() -> None:

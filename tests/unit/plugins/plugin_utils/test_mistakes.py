@@ -30,14 +30,22 @@ networks: {bastion: {hosts: bastion}, office: [192.0.2.0/28], cdn: [203.0.113.0/
 clusters: {main: {addresses: office}}
 services:
   api: {port: 8080, protocol: http, health: /health, ports: {metrics: 9000, admin: {port: 9001, bind: bastion, from: self}}, hosts: [bastion]}
+  next: {port: 8082, protocol: http, hosts: app}
+  game: {port: 27015, transport: udp, hosts: app}
   db: {port: 5432, hosts: data, from: [namespace, api, pod], address: 192.0.2.50}
   pod: {port: 80, cluster: main, address: 192.0.2.80}
   proxy: {port: 8880, bind: loopback, hosts: edge}
   sshd: {port: 22, protocol: ssh, hosts: all}
-entrypoints: {web: {port: 80, redirect_to: websecure}, websecure: {port: 443, tls: true, proxies_in_front: {network: cdn}}}
+entrypoints:
+  web: {port: 80, redirect_to: websecure}
+  websecure: {port: 443, tls: true, http3: true, proxies_in_front: {network: cdn}}
+  db: {port: 5432, protocol: tcp, tls: true, proxies_in_front: {network: cdn, proxy_protocol: true}}
+  game: {port: 27015, protocol: udp}
 rate_limits: {calm: {average: 100}}
 routes:
-  api: {host: [api, www], service: api, rate_limit: calm, from: cdn, auth: true}
+  api: {host: [api, www], service: api, canary: {service: next, weight: 10}, sticky: true, rate_limit: calm, from: cdn, auth: true}
+  db: {host: db, service: db, entrypoint: db, passthrough: true, from: office}
+  game: {service: game, entrypoint: game}
   board: {host: board, service: proxy, from: office, entrypoint: websecure}
 firewall:
   ingress: [{name: https, port: [80, 443], from: anywhere, hosts: edge}, {name: ssh, service: sshd, from: bastion}]

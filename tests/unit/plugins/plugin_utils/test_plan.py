@@ -250,6 +250,100 @@ def test_routes_open_the_way_from_the_proxy_and_name_their_backends() -> None:
     assert made["hosts"]["app1"]["ingress"] is None
 
 
+STREAMS = """
+domain: example.net
+namespace: shop
+hosts: app
+ingress: traefik
+services:
+  api: {port: 8080, protocol: http, health: /health}
+  next: {port: 8090, protocol: http, health: /up}
+  db: {port: 5432, protocol: postgresql}
+  vault: {port: 8200, protocol: https}
+  game: {port: 27015, transport: udp}
+  proxy: {port: 8880, bind: loopback, hosts: edge, ports: {maintenance: {port: 8882, bind: loopback, protocol: http}}}
+entrypoints:
+  web: {port: 80, redirect_to: websecure}
+  websecure: {port: 443, tls: true, http3: true}
+  db: {port: 5432, protocol: tcp, tls: true}
+  raw: {port: 5433, protocol: tcp}
+  game: {port: 27015, protocol: udp}
+routes:
+  api: {host: api, service: api, canary: {service: next, weight: 5}, sticky: true}
+  db: {host: db, service: db, entrypoint: db}
+  vault: {host: vault, service: vault, entrypoint: db, passthrough: true}
+  raw: {service: db, entrypoint: raw}
+  game: {service: game, entrypoint: game}
+networks: {office: [198.51.100.0/28], bastion: {hosts: bastion}}
+firewall:
+  ingress:
+    - {name: https, port: [80, 443], from: anywhere, hosts: edge}
+    - {name: db, port: 5432-5433, from: office, hosts: edge}
+    - {name: inside, port: 443, from: bastion}
+  egress: []
+"""
+STREAM_HOSTS = inventory({"edge": ["edge1"], "app": ["app1"], "bastion": ["bastion1"]})
+
+
+def test_connections_and_datagrams_are_routed_too() -> None:
+    made = plan(STREAMS, STREAM_HOSTS)
+    ingress = made["hosts"]["edge1"]["ingress"]
+    assert ingress["entrypoints"]["db"] == {
+        "port": 5432,
+        "protocol": "tcp",
+        "tls": True,
+        "http3": False,
+        "redirect_to": None,
+        "proxies_in_front": None,
+    }
+    assert {name: (route["host"], route["passthrough"], route["tls"]) for name, route in ingress["routes"].items()} == {
+        "api": ("api.example.net", False, True),
+        "db": ("db.example.net", False, True),
+        "vault": ("vault.example.net", True, True),
+        "raw": (None, False, False),
+        "game": (None, False, False),
+    }
+    assert ingress["maintenance"] == {"address": "127.0.0.1", "port": 8882}
+    assert rules(made, "edge1", "egress") == [
+        ("5432/tcp", "route db", ["service:db"]),
+        ("5432/tcp", "route raw", ["service:db"]),
+        ("8080/tcp", "route api", ["service:api"]),
+        ("8090/tcp", "route api", ["service:next"]),
+        ("8200/tcp", "route vault", ["service:vault"]),
+        ("27015/udp", "route game", ["service:game"]),
+    ]
+
+
+def test_a_canary_is_a_service_of_its_own() -> None:
+    route = plan(STREAMS, STREAM_HOSTS)["hosts"]["edge1"]["ingress"]["routes"]["api"]
+    address = route["backends"][0]["address"]
+    assert route["canary"] == {"weight": 5, "protocol": "http", "health": "/up", "backends": [{"address": address, "port": 8090}]}
+    assert (route["sticky"], route["backends"]) == (True, [{"address": address, "port": 8080}])
+
+
+def test_http3_is_opened_to_whom_tcp_is_on_the_proxys_hosts_alone() -> None:
+    made = plan(STREAMS, STREAM_HOSTS)
+    assert [rule for rule in rules(made, "edge1", "ingress") if rule[0].endswith("/udp")] == [
+        ("443/udp", "https", ["anywhere"]),
+        ("443/udp", "inside", ["bastion"]),
+    ]
+    assert [rule for rule in rules(made, "app1", "ingress") if "443" in rule[0]] == [("443/tcp", "inside", ["bastion"])]
+    assert ("443/udp", "inside", ["hosts:edge1"]) in rules(made, "bastion1", "egress")
+    listeners = [(one["name"], one["transport"], one["ports"], one["exposure"]) for one in made["hosts"]["edge1"]["listeners"]]
+    for expected in (
+        ("entrypoint websecure", "tcp", "443", "public"),
+        ("entrypoint websecure", "udp", "443", "public"),
+        ("entrypoint db", "tcp", "5432", "internal"),
+        ("entrypoint game", "udp", "27015", "internal"),
+    ):
+        assert expected in listeners
+
+
+def test_the_page_server_is_for_the_proxy_alone() -> None:
+    (problem,) = errors(STREAMS.replace("{port: 8882, bind: loopback", "{port: 8882, bind: any"), STREAM_HOSTS)
+    assert "the maintenance page is for the proxy itself alone" in problem
+
+
 @pytest.mark.parametrize(
     ("bind", "address"), [("any", ""), ("loopback", "127.0.0.1"), ("four", "203.0.113.11"), ("six", "2001:db8:1::11"), ("one", "198.51.100.7")]
 )
