@@ -112,7 +112,7 @@ def _by_passlib(data: bytes, setting: str) -> str | None:
         return None
     try:
         return str(bcrypt.using(salt=setting[7:], rounds=int(setting[4:6]), ident="2b").hash(data))
-    except missing:
+    except (missing, ValueError):  # passlib 1.7 breaks over a bcrypt of today
         return None
 
 
