@@ -45,7 +45,7 @@ def play(playbook: Play) -> t.Iterator[Play]:
     """The playbook traefik.yml on edge1; afterwards all is as the lab's inventory says again."""
 
     def run(*argv: str) -> str:
-        return playbook("playbooks/traefik.yml", "--limit", "edge1", *argv)
+        return playbook("playbooks/ingress.yml", "--limit", "edge1", *argv)
 
     yield run
     run()
@@ -158,8 +158,8 @@ def test_a_key_that_traefik_cannot_read_is_refused_and_changes_nothing(play: Pla
         lab.run("edge1", "install", "-o", "root", "-g", "root", "-m", mode, path, f"/etc/traefik/tls/other{pathlib.PurePath(path).suffix}")
     try:
         other = {"cert_file": "/etc/traefik/tls/other.pem", "key_file": "/etc/traefik/tls/other.key"}
-        options = json.dumps({"traefik_tls": "files", "traefik_certificates": [other]})
-        command = ["ansible-playbook", "playbooks/traefik.yml", "-i", "inventories/lab", "--limit", "edge1", "-e", options]
+        options = json.dumps({"ingress_tls": "files", "ingress_certificates": [other]})
+        command = ["ansible-playbook", "playbooks/ingress.yml", "-i", "inventories/lab", "--limit", "edge1", "-e", options]
         done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "read /etc/traefik/tls/other.key: is it there" in " ".join(done.stdout.split())
@@ -190,7 +190,7 @@ def test_an_archive_with_another_checksum_is_refused(tmp_path: pathlib.Path) -> 
     before, binary = main_pid(), lab.run("edge1", "sha256sum", "/usr/local/bin/traefik").stdout
     wrong = "0" * 64
     options = json.dumps({"traefik_install": "archive", "traefik_archive": str(path), "traefik_checksum": wrong})
-    command = ["ansible-playbook", "playbooks/traefik.yml", "-i", "inventories/lab", "--limit", "edge1", "-e", options]
+    command = ["ansible-playbook", "playbooks/ingress.yml", "-i", "inventories/lab", "--limit", "edge1", "-e", options]
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert f"has SHA-256 {checksum}, not {wrong}" in " ".join(done.stdout.split())

@@ -35,29 +35,34 @@ port_map:
 """
 ONE_VM = (ROOT / "tests/maps/one_vm.yml").read_text(encoding="utf-8")
 TWO_TIERS = {"app": ["app1"], "edge": ["edge1"]}
-SIGNED = ["-e", "traefik_tls=self_signed"]
+SIGNED = ["-e", "ingress_tls=self_signed"]
 
 NGINX = MAP.replace("ingress: traefik", "ingress: nginx")
-CONTAINER_WHY = "A Traefik in a container is planned but not yet installed by this role"
-NGINX_WHY = "the map says `ingress: nginx`, and only traefik can be served yet"
-SITE, TRAEFIK = "site.yml", "playbooks/traefik.yml"
+ONE_NGINX = ONE_VM.replace("ingress: traefik", "ingress: nginx")
+CONTAINER_WHY = "nginx is run on the host itself, where it would not reach other containers by their names"
+NO_CERTIFICATE = "there are routes with tls (api), and no certificate"
+SITE, INGRESS = "site.yml", "playbooks/ingress.yml"
 
 # (map, groups, playbook and options, why it is refused)
 REFUSED = [
-    pytest.param(ONE_VM, {"vms": ["vm1"]}, [SITE, *SIGNED], CONTAINER_WHY, id="container"),
-    pytest.param(ONE_VM, {"vms": ["vm1"]}, [SITE, *SIGNED, "--check"], CONTAINER_WHY, id="container, check mode"),
-    pytest.param(ONE_VM, {"vms": ["vm1"]}, [TRAEFIK, *SIGNED], CONTAINER_WHY, id="container, traefik.yml"),
-    pytest.param(NGINX, TWO_TIERS, [SITE, *SIGNED], NGINX_WHY, id="nginx"),
-    pytest.param(NGINX, TWO_TIERS, [SITE, *SIGNED, "--check"], NGINX_WHY, id="nginx, check mode"),
-    pytest.param(NGINX, TWO_TIERS, [TRAEFIK, *SIGNED], NGINX_WHY, id="nginx, traefik.yml"),
-    pytest.param(MAP, TWO_TIERS, [SITE], "there are routes with tls (api), and no certificate", id="no certificate"),
-    pytest.param(MAP, TWO_TIERS, [TRAEFIK, "-e", "traefik_tls=acme"], "traefik_tls is acme, and traefik_acme is not set", id="no account"),
-]
+    pytest.param(ONE_NGINX, {"vms": ["vm1"]}, [SITE, *SIGNED], CONTAINER_WHY, id="nginx in a container"),
+    pytest.param(ONE_NGINX, {"vms": ["vm1"]}, [SITE, *SIGNED, "--check"], CONTAINER_WHY, id="nginx in a container, check mode"),
+    pytest.param(ONE_NGINX, {"vms": ["vm1"]}, [INGRESS, *SIGNED], CONTAINER_WHY, id="nginx in a container, ingress.yml"),
+    pytest.param(MAP, TWO_TIERS, [SITE], NO_CERTIFICATE, id="no certificate"),
+    pytest.param(NGINX, TWO_TIERS, [SITE], NO_CERTIFICATE, id="no certificate, nginx"),
+    pytest.param(NGINX, TWO_TIERS, [INGRESS, "-e", "ingress_default_certificate=true"], NO_CERTIFICATE, id="nginx has none of its own"),
+    pytest.param(MAP, TWO_TIERS, [INGRESS, "-e", "ingress_tls=acme"], "ingress_tls is acme, and ingress_acme is not set", id="no account"),
+    pytest.param(NGINX, TWO_TIERS, [INGRESS, "-e", "ingress_tls=acme"], "nginx gets no certificates by itself", id="acme, nginx"),
+    pytest.param(MAP, TWO_TIERS, [INGRESS, *SIGNED, "-e", '{"ingress_maintenance": ["appi"]}'], "there is no http route appi; there are api", id="maintenance"),
+    pytest.param(MAP, TWO_TIERS, [INGRESS, "-e", '{"ingress_certificates": [{"cert_file": "/root/c.pem", "key_file": "/c.key"}]}'],
+                 "/root/c.pem: Traefik's unit sees nothing in /home", id="certificates out of sight"),
+]  # fmt: skip
 SERVED = [
     pytest.param(MAP, TWO_TIERS, SIGNED, id="self-signed"),
-    pytest.param(MAP, TWO_TIERS, ["-e", '{"traefik_certificates": [{"cert_file": "/c.pem", "key_file": "/c.key"}]}'], id="files"),
-    pytest.param(MAP, TWO_TIERS, ["-e", "traefik_tls=acme", "-e", '{"traefik_acme": {"email": "ops@example.net"}}'], id="acme"),
-    pytest.param(MAP, TWO_TIERS, ["-e", "traefik_default_certificate=true"], id="Traefik's own"),
+    pytest.param(NGINX, TWO_TIERS, SIGNED, id="nginx, self-signed"),
+    pytest.param(MAP, TWO_TIERS, ["-e", '{"ingress_certificates": [{"cert_file": "/c.pem", "key_file": "/c.key"}]}'], id="files"),
+    pytest.param(MAP, TWO_TIERS, ["-e", "ingress_tls=acme", "-e", '{"ingress_acme": {"email": "ops@example.net"}}'], id="acme"),
+    pytest.param(MAP, TWO_TIERS, ["-e", "ingress_default_certificate=true"], id="Traefik's own"),
     pytest.param(MAP.replace("api: {host: api,", "api: {host: api, entrypoint: plain,").replace("entrypoints:", "entrypoints:\n    plain: {port: 8080}"),
                  TWO_TIERS, [], id="no tls"),
 ]  # fmt: skip
@@ -93,7 +98,7 @@ def test_what_cannot_be_served_touches_no_host(tmp_path: pathlib.Path, text: str
 @pytest.mark.parametrize(("text", "groups", "options"), SERVED)
 def test_what_can_be_served_goes_on_to_the_hosts(tmp_path: pathlib.Path, text: str, groups: dict[str, list[str]], options: list[str]) -> None:
     """Without it the test above would not show that hosts are touched where nothing is wrong."""
-    done = play(tmp_path, text, groups, TRAEFIK, *options)
+    done = play(tmp_path, text, groups, INGRESS, *options)
     assert touched(done.stdout), done.stdout + done.stderr
     assert "edge1" in done.stdout
 
