@@ -13,10 +13,10 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
 from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import probes as questions
 
 
-def probes(plan: t.Any, vantage: t.Any) -> list[dict[str, t.Any]]:
+def probes(plan: t.Any, vantage: t.Any, maintenance: t.Any = ()) -> list[dict[str, t.Any]]:
     """See probes.yml."""
     try:
-        return questions(plain(plan), str(vantage))
+        return questions(plain(plan), str(vantage), [str(name) for name in maintenance])
     except KeyError as error:
         raise AnsibleFilterError(f"the plan knows no host {error.args[0]}") from error
 

@@ -23,12 +23,13 @@ UNDECLARED_SAMPLE = 2
 NOT_LET_OUT = "not let out of the asking host"  # its own policy drops it: the target's is not put to the test
 
 
-def probes(plan: t.Mapping[str, t.Any], vantage: str) -> list[Data]:
+def probes(plan: t.Mapping[str, t.Any], vantage: str, maintenance: t.Collection[str] = ()) -> list[Data]:
     """All questions that a host of the inventory can ask, in a fixed order. Raises KeyError for a host that the plan does not know.
 
     A vantage outside the plan (port_map_managed: false) has no policy: everything leaves it.
+    maintenance: routes that answer 503 with a page for now.
     """
-    asker = _Vantage(plan, vantage)
+    asker = _Vantage(plan, vantage, maintenance)
     found: list[Data] = []
     for target in plan["hosts"]:
         if target != vantage:
@@ -38,8 +39,9 @@ def probes(plan: t.Mapping[str, t.Any], vantage: str) -> list[Data]:
 
 
 class _Vantage:
-    def __init__(self, plan: t.Mapping[str, t.Any], name: str) -> None:
+    def __init__(self, plan: t.Mapping[str, t.Any], name: str, maintenance: t.Collection[str]) -> None:
         self._plan = plan
+        self._maintenance = maintenance
         self._name = name
         self._ends = Ends(plan)
         self._own = self._ends.addresses(name)
@@ -107,7 +109,7 @@ class _Vantage:
                 if entrypoint["protocol"] != "http":
                     continue  # its port is asked for as a listener; what is behind speaks for itself there
                 if self._passes(host, own, target, "tcp", entrypoint["port"])[0]:
-                    answer = _answer(route, entrypoint, own)
+                    answer = _answer(route, entrypoint, own, name in self._maintenance)
                     found.append(_question(f"{host} route {name}", target, entrypoint["port"], "http", "open", f"route {name}", answer))
                 for from_name, redirecting in ingress["entrypoints"].items():
                     leads_here = (redirecting["redirect_to"] or {}).get("entrypoint") == route["entrypoint"]
@@ -117,7 +119,7 @@ class _Vantage:
         return found
 
 
-def _answer(route: Data, entrypoint: Data, own: str) -> Data:
+def _answer(route: Data, entrypoint: Data, own: str, maintained: bool) -> Data:
     """What a route must answer to somebody without credentials."""
     front = entrypoint["proxies_in_front"]
     nameless = front is not None and not front["proxy_protocol"]  # the client is whom X-Forwarded-For names: here nobody
@@ -126,6 +128,8 @@ def _answer(route: Data, entrypoint: Data, own: str) -> Data:
         return {**asked, "status": ["403"]}
     if route["auth"]:
         return {**asked, "status": ["401"]}
+    if maintained:
+        return {**asked, "status": ["503"]}
     if route["health"] and route["path"] == "/":
         return {**asked, "path": route["health"], "status": ["200-399"]}
     return {**asked, "status": ["200-403", "405-499"]}  # 404 is the proxy's own word for a name that it does not know

@@ -165,6 +165,17 @@ def test_each_public_name_is_asked(planned: Data, vantage: str, route: str, http
     assert [question["http"] for question in found] == [{"scheme": "https", **http}] * 2
 
 
+def test_routes_in_maintenance_answer_so_to_whom_they_answer_at_all(planned: Data) -> None:
+    found = {question["name"]: question["http"] for question in probes(planned, "stranger", ["api", "back", "inner"]) if " route " in question["name"]}
+    assert {name.split()[-1]: (http["path"], http["status"]) for name, http in found.items()} == {
+        "api": ("/", ["503"]),
+        "feed": ("/feed", ["200-403", "405-499"]),
+        "back": ("/", ["401"]),
+        "dash": ("/", ["401"]),
+        "inner": ("/", ["403"]),
+    }
+
+
 @pytest.mark.parametrize(
     ("secure_port", "right", "wrong"),
     [
