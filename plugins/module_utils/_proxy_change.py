@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.alfred.portmap.plugins.module_utils._listeners import owner_text
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
-from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, listeners
+from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, SocketsError, listeners
 
 RUNNING, STOPPED, HUNG = "running", "stopped", "hung"
 NOTHING, RELOAD, RESTART = "nothing", "reload", "restart"
@@ -29,6 +29,9 @@ COMMAND_PATIENCE = 120  # seconds for one of systemctl's: it waits for a unit th
 
 class ChangeError(Exception):
     """It can't go on: a whole sentence for the user, or several lines of them."""
+
+
+FAILURES = (ChangeError, OSError, SocketsError)  # what a step of a change ends with
 
 
 @dataclass(frozen=True)
@@ -196,12 +199,17 @@ def differing(files: t.Sequence[File]) -> list[File]:
     return [file for file in files if file.present() != file]
 
 
-def foreign_holders(doors: t.Iterable[Door], is_ours: t.Callable[[Listener], bool], displaces: t.Optional[str]) -> list[str]:
-    """Who holds ports that the proxy needs and is neither it nor the unit that makes place: one text for each. Raises SocketsError."""
-    found = listeners()
+def foreign_holders(
+    doors: t.Iterable[Door], is_ours: t.Callable[[Listener], bool], displaces: t.Optional[str], found: t.Optional[t.Sequence[Listener]] = None
+) -> list[str]:
+    """Who holds ports that the proxy needs and is neither it nor the unit that makes place: one text for each. Raises SocketsError.
+
+    found: the listeners, if they were looked at already.
+    """
+    there = listeners() if found is None else found
     held: list[str] = []
     for door in doors:
-        for one in door.held_by(found):
+        for one in door.held_by(there):
             if is_ours(one) or (displaces and one.owner is not None and one.owner.unit in (displaces, f"{displaces}.service")):
                 continue
             held.append(f"{door} is held by {owner_text(one) or f'a process that is not seen, of user id {one.uid}'}")
@@ -232,7 +240,7 @@ def carry_out(proxy: Proxy, commands: Commands, files: t.Sequence[File], check_m
         if changes or due == RESTART:
             outcome.proof += proxy.try_candidate(files)
         before = [file.present() for file in changes]
-    except (ChangeError, OSError) as error:
+    except FAILURES as error:
         raise ChangeError(f"{_said(error)}; nothing was changed") from error
     if check_mode:
         return outcome
@@ -241,7 +249,7 @@ def carry_out(proxy: Proxy, commands: Commands, files: t.Sequence[File], check_m
             file.place()
         commands.take_up(due)
         outcome.proof += proxy.prove(files)
-    except (ChangeError, OSError) as error:
+    except FAILURES as error:
         if not changes and due == NOTHING:
             raise ChangeError(f"{_said(error)}; nothing was changed") from error
         raise ChangeError(f"{_said(error)}; {_undo(proxy, commands, found, before)}") from error
@@ -254,17 +262,17 @@ def _undo(proxy: Proxy, commands: Commands, found: str, before: t.Sequence[File]
         for file in reversed(before):
             file.place()
         back = "all files are as before" if before else "no file was changed"
-        if commands.displaced:
-            commands.halt()
-            commands.give_back()
-            return f"{back}, {proxy.name} is stopped, and {commands.displaces} was started again"
         if found == STOPPED:
             commands.halt()
-            return f"{back}, and {proxy.name} is stopped as it was"
-        commands.take_up(RESTART if found == HUNG else proxy.due(before))
-        seen = proxy.prove_undone()
-        return f"{back}, and {proxy.name} runs as before: {'; '.join(seen)}"
-    except (ChangeError, OSError) as error:
+            now = f"{proxy.name} is stopped as it was"
+        else:
+            commands.take_up(RESTART if found == HUNG else proxy.due(before))
+            now = f"{proxy.name} runs as before: {'; '.join(proxy.prove_undone())}"
+        if commands.displaced:
+            commands.give_back()
+            now += f", and {commands.displaces} was started again"
+        return f"{back}, and {now}"
+    except FAILURES as error:
         return f"and putting it back failed: {_said(error)}"
 
 
