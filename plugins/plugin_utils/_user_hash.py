@@ -74,7 +74,7 @@ def _check_cost(scheme: str, cost: t.Any) -> None:
 def _salt(scheme: str, salt: t.Any) -> str:
     shortest, longest = SALTS[scheme]
     if salt is None:
-        salt = "".join(secrets.choice(ALPHABET) for _ in range(longest))
+        salt = "".join(secrets.choice(ALPHABET) for _place in range(longest))
     elif not isinstance(salt, str) or re.fullmatch(rf"[./0-9A-Za-z]{{{shortest},{longest}}}", salt) is None:
         size = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
         raise HashError(f"salt = {salt!r}: must be {size} characters of ./0-9A-Za-z for {scheme}")

@@ -61,7 +61,7 @@ def test_a_salt_that_says_more_than_bcrypt_uses_is_cut_to_that() -> None:
 @pytest.mark.parametrize("scheme", ["bcrypt", "apr1"])
 def test_without_a_salt_it_is_another_one_each_time_and_one_that_the_proxies_take(scheme: str) -> None:
     cost = 4 if scheme == "bcrypt" else None
-    made = {user_hash("lab", scheme, cost=cost) for _ in range(20)}
+    made = {user_hash("lab", scheme, cost=cost) for _time in range(20)}
     assert len(made) == 20
     assert all(HASHES.fullmatch(one) for one in made)
 
