@@ -24,7 +24,6 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Lis
 
 RUNNING, STOPPED, HUNG = "running", "stopped", "hung"
 NOTHING, RELOAD, RESTART = "nothing", "reload", "restart"
-COMMAND_PATIENCE = 120  # seconds for one of systemctl's: it waits for a unit that ends slowly
 
 
 class ChangeError(Exception):
@@ -129,7 +128,7 @@ class Proxy(t.Protocol):
 class Commands:
     """How a proxy is restarted, reloaded and stopped, and the unit that it displaces."""
 
-    run: t.Callable[..., tuple[int, str, str]]  # AnsibleModule.run_command
+    run: t.Callable[[list[str]], tuple[int, str, str]]  # AnsibleModule.run_command, which must raise OSError and not end the module
     restart: t.Sequence[str]
     reload: t.Sequence[str]
     stop: t.Sequence[str]
@@ -179,7 +178,10 @@ class Commands:
         """What the unit said last, for an error's end."""
         if not self.unit:
             return ""
-        rc, out, _err = self.run(["journalctl", "--unit", self.unit, "--no-pager", "--output", "cat", "--lines", "10"])
+        try:
+            rc, out, _err = self.run(["journalctl", "--unit", self.unit, "--no-pager", "--output", "cat", "--lines", "10"])
+        except OSError:
+            return ""
         said = [printable(line, 300) for line in out.splitlines() if line.strip() and not line.startswith("-- ")] if rc == 0 else []
         return f". Its last words: {' | '.join(said)}" if said else ""
 

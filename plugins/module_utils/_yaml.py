@@ -24,6 +24,48 @@ def dump(data: t.Mapping[str, t.Any]) -> str:
     return "".join(f"{line}\n" for line in _lines(data, 0))
 
 
+def load(text: str) -> dict[str, t.Any]:
+    """What `dump` wrote, comments at its head left out; raises ValueError for any other text. It is no reader of YAML."""
+    lines = [(len(line) - len(line.lstrip(" ")), line.strip()) for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    value, rest = _block(lines, 0) if lines else ({}, [])
+    if rest or not isinstance(value, dict):
+        raise ValueError("this is not what was written here")
+    return value
+
+
+_LINE = re.compile(r"""(?:-|(?P<key>[A-Za-z_][A-Za-z0-9_-]*|"(?:[^"\\]|\\.)*"):)(?: (?P<scalar>.+))?""")
+_Lines = list[tuple[int, str]]
+
+
+def _block(lines: _Lines, indent: int) -> tuple[t.Any, _Lines]:
+    """The mapping or list that begins here, and the lines after it."""
+    mapping: dict[str, t.Any] = {}
+    items: list[t.Any] = []
+    while lines and lines[0][0] == indent:
+        found = _LINE.fullmatch(lines[0][1])
+        if found is None:
+            raise ValueError("this is not what was written here")
+        lines = lines[1:]
+        key, scalar = found["key"], found["scalar"]
+        if scalar is None:
+            value, lines = _block(lines, indent + 2)
+        else:
+            value = _read(scalar)
+        if key is None:
+            items.append(value)
+        else:
+            mapping[_read(key) if key.startswith('"') else key] = value
+    if bool(mapping) == bool(items):  # both, or neither
+        raise ValueError("this is not what was written here")
+    return mapping or items, lines
+
+
+def _read(scalar: str) -> t.Any:
+    """A scalar that `_scalar` wrote."""
+    # \U is the one escape that JSON has not.
+    return json.loads(re.sub(r"\\(?:U([0-9a-f]{8})|.)", lambda found: chr(int(found[1], 16)) if found[1] else found[0], scalar))
+
+
 def _lines(value: t.Any, depth: int) -> t.Iterator[str]:
     pad = "  " * depth
     if isinstance(value, dict):

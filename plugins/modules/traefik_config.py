@@ -2,62 +2,47 @@
 # Copyright (c) 2026, the alfred.portmap authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module traefik_config: Traefik's static and dynamic configuration in one call."""
+"""Module traefik_config: Traefik's static and dynamic configuration in one call, and the proof that Traefik runs it."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: traefik_config
 version_added: 1.0.0
-short_description: Write Traefik's static and dynamic configuration
+short_description: Configure Traefik and prove that it runs what was written
 description:
   - Renders entrypoints, routes, rate limits and authentication to Traefik's static file and to one file in the directory that
     Traefik watches. Only keys that this module owns are written.
   - What Traefik would drop or refuse without a word is an error here, before anything is written. A route to an unknown
     entrypoint, rate limit or list of users; a password hash that Traefik can't check; template marks.
-  - Each file is staged beside its place and renamed, so that Traefik never sees half of one.
-  - Tells whether the running Traefik needs a restart, or to read its certificates again, by what it was started with and what it
-    read, and not by what this run changed. An interrupted run therefore loses neither. The unit records both, see O(started_file).
+  - A throw-away instance of the same binary takes the candidate on loopback first, together with all other files of the watched
+    directory. What it complains of is an error, and the running Traefik is not touched.
+  - Each file is staged beside its place and renamed, so that Traefik never sees half of one. Routes and all else that Traefik takes up by
+    itself need no restart. It is restarted only if it runs with another static file, binary or unit than there is now, and reloaded only if
+    a certificate was replaced. What runs counts, and not what this run changed, so that an interrupted run loses neither.
+  - Then Traefik's own API, asked on loopback and with a secret, must tell the content that was written, down to the last router. If it does
+    not in time, all files are put back, and Traefik is seen to run the old ones again.
+  - A Traefik that is stopped or hangs is started anew, which the module tells. Ports that another program or another Traefik holds are an
+    error that names it.
 extends_documentation_fragment:
   - alfred.portmap.attributes
+  - alfred.portmap.proxy
 attributes:
   check_mode:
     support: full
+    details: The candidate is tried where the binary is there already.
   diff_mode:
     support: full
-    details: Password hashes are hidden.
+    details: Password hashes and the API's secret are hidden.
   platform:
     support: full
     platforms: linux
   idempotent:
     support: full
 options:
-  ingress:
-    description: The ingress part of a host's plan, see C(docs/architecture.md).
-    type: dict
-    required: true
-  users:
-    description: Who may use the routes with C(auth).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      list:
-        description: The list that the user is on. A route's C(auth) names one.
-        type: str
-        default: default
-      name:
-        description: The user's name.
-        type: str
-        required: true
-      hash:
-        description: The password's hash. Traefik takes bcrypt, Apache's MD5 (C($apr1$)), crypt's MD5 (C($1$)) and C({SHA}).
-        type: str
-        required: true
   tls:
     description: Certificates. Without any Traefik makes one that nobody trusts.
     type: dict
-    default: {}
     suboptions:
       certificates:
         description: Files on the host; the first one is for names that no other fits.
@@ -73,64 +58,139 @@ options:
             description: The private key, PEM.
             type: path
             required: true
+      minimum:
+        description: The oldest version of TLS that is spoken.
+        type: str
+        choices: ["1.2", "1.3"]
+        default: "1.2"
+      ciphers:
+        description: Cipher suites of TLS 1.2, by IANA's names. Traefik's own choice if empty.
+        type: list
+        elements: str
+        default: []
       acme:
-        description: Let an ACME server such as Let's Encrypt issue certificates for all routes.
+        description: Let an ACME server such as Let's Encrypt issue certificates for all routes whose TLS Traefik ends.
         type: dict
         suboptions:
           email:
             description: Account address.
             type: str
             required: true
-          ca_server:
-            description: Directory URL of the ACME server.
-            type: str
-            default: https://acme-v02.api.letsencrypt.org/directory
-          storage:
-            description: Where Traefik keeps account and certificates.
-            type: path
-            default: /var/lib/traefik/acme.json
           challenge:
-            description: How to prove that the names are ours. V(http) needs an entrypoint on port 80.
+            description: How to prove that the names are ours. V(http) needs an entrypoint on port 80, V(tls) one on port 443.
             type: str
             choices: [http, tls, dns]
             default: tls
-          dns_provider:
-            description: Traefik's name of the DNS provider, for V(dns). Its credentials belong into the unit's environment.
+          ca_server:
+            description: Directory URL of the ACME server. Let's Encrypt's if it is not set.
             type: str
-            default: ""
+          staging:
+            description: Whether it is Let's Encrypt's staging, whose certificates nobody trusts, and whose limits are wide.
+            type: bool
+            default: false
+          ca_certificates:
+            description: Certificates of the authorities that the ACME server's own certificate is checked by, PEM.
+            type: path
+          storage:
+            description: Where Traefik keeps account and certificates. The file is 0600 and Traefik's own.
+            type: path
+            default: /var/lib/traefik/acme.json
+          key_type:
+            description: What kind of key a certificate is for.
+            type: str
+            choices: [EC256, EC384, RSA2048, RSA4096, RSA8192]
+            default: EC256
+          dns_provider:
+            description: The DNS provider's name in lego, for V(dns). Its credentials belong into the unit's environment.
+            type: str
+          dns_resolvers:
+            description: Name servers to ask whether the DNS has taken the proof up, each an address with or without a port.
+            type: list
+            elements: str
+            default: []
+          dns_propagation:
+            description: How that is waited for.
+            type: dict
+            suboptions:
+              delay:
+                description: Seconds to wait first.
+                type: int
+                default: 0
+              checks:
+                description: Whom to ask. V(all) are the domain's own name servers, V(resolvers) those of O(tls.acme.dns_resolvers).
+                type: str
+                choices: [all, resolvers, none]
+                default: all
+          eab:
+            description: An external account that the ACME server binds ours to.
+            type: dict
+            suboptions:
+              kid:
+                description: Its name.
+                type: str
+                required: true
+              hmac:
+                description: Its key, base64url.
+                type: str
+                required: true
+          profile:
+            description: The ACME server's name of the kind of certificate.
+            type: str
+          certificates_duration:
+            description: Hours that certificates are valid for, if that is not 90 days; Traefik renews by it.
+            type: int
   config_dir:
-    description: Holds C(traefik.yml), and C(conf.d/) that Traefik watches. Both directories must exist.
+    description:
+      - Holds C(traefik.yml), and C(conf.d/) that Traefik watches. Both directories must exist.
+      - C(api.token) in it is the API's secret. It is made once, and only root can read it.
     type: path
     default: /etc/traefik
   group:
     description: Group that may read the files; they are C(root)'s and 0640.
     type: str
     default: traefik
+  user:
+    description: Who Traefik runs as. The throw-away instance does too, so that a key that Traefik can't read is found before.
+    type: str
+    default: traefik
   started_file:
     description:
-      - What the unit records when it starts Traefik, with C(sha256sum -z) of the static file, O(binary) and O(unit).
-      - It tells what the running one was started with.
+      - What is recorded whenever Traefik is started, with C(sha256sum -z) of the static file, O(binary), O(unit) and O(environment_file).
+      - It tells what the running one was started with. The unit's C(ExecStartPre) writes it.
     type: path
     default: /run/traefik/started.sha256
   certificates_file:
     description:
-      - What the unit records when it starts or reloads Traefik, with C(sha256sum -z) of the files in C(certificates.list) of
+      - What is recorded whenever Traefik is started or reloaded, with C(sha256sum -z) of the files in C(certificates.list) of
         O(config_dir). This module writes that list, each path with a NUL after it.
       - Traefik does not see that a certificate was replaced. It reads all of them again when it gets a SIGHUP.
     type: path
     default: /run/traefik/certificates.sha256
   binary:
     description:
-      - Traefik's binary. If it is another one than the running one was started from, a restart is needed.
-      - If it is there, it reads the static file before that is put in place, and a file that it can't read is refused.
+      - Traefik's binary, which also tries the candidate. If it is another one than the running one was started from, Traefik is restarted.
     type: path
   unit:
-    description: The unit's file. If it is another one than Traefik was started by, a restart is needed.
+    description: The unit's file. If it is another one than Traefik was started by, Traefik is restarted.
     type: path
-  access_log:
-    description: Whether requests are logged.
-    type: bool
-    default: false
+  environment_file:
+    description: The unit's environment, credentials of a DNS provider say. If it is another one than Traefik was started with, Traefik is restarted.
+    type: path
+  restart_command:
+    description: Starts Traefik, or ends it and starts it again.
+    type: list
+    elements: str
+    default: [systemctl, restart, traefik]
+  reload_command:
+    description: Makes Traefik read certificates again.
+    type: list
+    elements: str
+    default: [systemctl, reload, traefik]
+  stop_command:
+    description: Ends Traefik, if it did not run before a change that is undone.
+    type: list
+    elements: str
+    default: [systemctl, stop, traefik]
   log_level:
     description: How much Traefik logs.
     type: str
@@ -153,41 +213,30 @@ EXAMPLES = r"""
     tls:
       certificates:
         - {cert_file: /etc/traefik/tls/site.pem, key_file: /etc/traefik/tls/site.key}
+    headers:
+      X-Content-Type-Options: nosniff
     binary: /usr/local/bin/traefik
     unit: /etc/systemd/system/traefik.service
-  register: traefik_config
-
-- name: Restart Traefik where it runs with another static file, binary or unit
-  ansible.builtin.systemd_service:
-    name: traefik
-    daemon_reload: true
-    state: restarted
-  when: traefik_config.restart_needed
-
-- name: Let Traefik read certificates that were replaced
-  ansible.builtin.systemd_service:
-    name: traefik
-    state: reloaded
-  when: traefik_config.reload_needed and not traefik_config.restart_needed
 """
 
 RETURN = r"""
-static_changed:
-  description: Whether the static file was, or in check mode would be, written.
+restarted:
+  description: Whether Traefik was, or in check mode would be, started or restarted.
   returned: success
   type: bool
-dynamic_changed:
-  description: Whether the dynamic file was, or in check mode would be, written.
+reloaded:
+  description: Whether Traefik was, or in check mode would be, told to read certificates again.
   returned: success
   type: bool
-restart_needed:
-  description: Whether the running Traefik was started with another static file, O(binary) or O(unit), or none is known to run.
+proof:
+  description: What was seen, in sentences. In check mode that is what the throw-away instance said.
   returned: success
-  type: bool
-reload_needed:
-  description: Whether a certificate or key is another one than the running Traefik read.
-  returned: success
-  type: bool
+  type: list
+  elements: str
+  sample:
+    - "a throw-away Traefik 3.7.15 took the candidate: 12 routers, no complaint"
+    - "Traefik listens on port 80/tcp, port 443/tcp, 127.0.0.1 port 8880/tcp"
+    - "Traefik 3.7.15 runs what was written, by its own API: 12 routers, revision 8d1f6a2be0c4"
 routers:
   description: The names of the routers.
   returned: success
@@ -195,229 +244,212 @@ routers:
   elements: str
 """
 
-import contextlib
 import grp
-import hashlib
 import os
+import pwd
 import re
-import tempfile
+import secrets
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.alfred.portmap.plugins.module_utils._traefik import TraefikError, masked, render_dynamic, render_static
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Commands, File, carry_out
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, argument_spec, checked
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik import DYNAMIC_FILE, HEADER, REVISION_HEADER, Data, written
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_acme import ARGUMENTS, resolvers, storage_problem, without_secrets
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import masked, render_dynamic
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_proxy import Traefik, read
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_static import render_static
 from ansible_collections.alfred.portmap.plugins.module_utils._yaml import dump
 
-HEADER = "# made by alfred.portmap from the port map: changes by hand are overwritten\n"
 OWNER = 0
-MODE = 0o640
+TOKEN = re.compile(r"[0-9a-f]{64}")
 
 
-def read(path: str) -> str:
-    """A file's text, "" if it is not there. Raises OSError."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
+class Paths(t.NamedTuple):
+    """Where our files lie."""
+
+    watched: str
+    static: str
+    dynamic: str
+    listed: str
+    token: str
+    page: str
 
 
-def digest(path: str) -> str:
-    """The SHA-256 of a file in hexadecimal, "" if it is not there. Raises OSError."""
-    sha256 = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                sha256.update(block)
-    except FileNotFoundError:
-        return ""
-    return sha256.hexdigest()
+def paths_in(directory: str) -> Paths:
+    """Those of a configuration directory."""
+    watched = os.path.join(directory, "conf.d")
+    names = ("traefik.yml", os.path.join("conf.d", DYNAMIC_FILE), "certificates.list", "api.token", "maintenance.html")
+    return Paths(watched, *(os.path.join(directory, name) for name in names))
 
 
-def recorded(text: str) -> dict[str, str]:
-    """By path: what `sha256sum -z` printed of it."""
-    return {path: found for found, separator, path in (line.partition("  ") for line in text.split("\0")) if separator}
-
-
-def differs(now: dict[str, str], then: dict[str, str]) -> bool:
-    """Whether anything is another than it was recorded, or was not recorded."""
-    return any(then.get(path) != found for path, found in now.items())
-
-
-def place(path: str, text: str, group: str) -> None:
-    """Put a file in place by rename, staged under a name that Traefik ignores (it loads dotfiles, by their ending)."""
-    staged = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.tmp")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(staged)  # of a run that was interrupted
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fchown(file.fileno(), OWNER, grp.getgrnam(group).gr_gid)
-        os.fchmod(file.fileno(), MODE)
-        os.fsync(file.fileno())
-    os.rename(staged, path)
-
-
-def right_owner(path: str, group: str) -> bool:
-    """Whether a file is root's, the group's, and 0640."""
-    try:
-        found = os.stat(path)
-        return (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (OWNER, grp.getgrnam(group).gr_gid, MODE)
-    except (FileNotFoundError, KeyError):
-        return False
-
-
-def refuse_unreadable(module: AnsibleModule, binary: str, text: str) -> None:
-    """Let Traefik's own loader read the static file: its healthcheck parses the file first and only then asks a port."""
-    descriptor, path = tempfile.mkstemp(suffix=".yml", dir=module.tmpdir)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    _rc, _out, error = module.run_command([binary, "healthcheck", f"--configFile={path}"], environ_update={"LC_ALL": "C"})
-    os.unlink(path)
-    if "command healthcheck error" in error:
-        module.fail_json(msg="Traefik can't read the static configuration, nothing was changed: " + error.replace(path, "traefik.yml").strip())
-
-
-def refuse_missing(module: AnsibleModule, watched: str, group: str) -> None:
-    """Nothing can be written without directories and group. In check mode they may be what another task would have made."""
-    if not os.path.isdir(watched):
-        module.fail_json(msg=f"config_dir: {watched} is no directory; nothing was changed")
-    try:
-        grp.getgrnam(group)
-    except KeyError:
+def refuse_missing(module: AnsibleModule, paths: Paths, options: Options) -> None:
+    """What nothing can be written, tried or served without. In check mode it may be what another task would have made."""
+    group, binary = module.params["group"], module.params["binary"]
+    if not os.path.isdir(paths.watched):
+        module.fail_json(msg=f"config_dir: {paths.watched} is no directory; nothing was changed")
+    if group_id(group) < 0:
         module.fail_json(msg=f"group: there is no group {group}; nothing was changed")
-
-
-def refuse_missing_certificates(module: AnsibleModule, found: dict[str, str]) -> None:
-    """Traefik would serve a certificate of its own, and say so in its log alone."""
-    missing = [path for path, sha256 in found.items() if not sha256]
-    if missing:
+    if not module.params["ingress"].get("container") and not (binary and os.access(binary, os.X_OK)):
+        module.fail_json(msg=f"binary: {binary!r} is no program; nothing was changed")
+    missing = [path for path in options.files if not os.path.isfile(path)]
+    if missing:  # Traefik would serve a certificate of its own, and say so in its log alone
         module.fail_json(msg=f"tls.certificates: {', '.join(missing)}: no such file; nothing was changed")
 
 
-def strays(directory: str, own: str) -> list[str]:
+def group_id(group: str) -> int:
+    """A group's number, -1 if there is none."""
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        return -1
+
+
+def strays(directory: str) -> list[str]:
     """Hidden files that Traefik loads all the same, and that would go before ours."""
     try:
         names = os.listdir(directory)
     except FileNotFoundError:
         return []
-    return sorted(name for name in names if re.fullmatch(r"\..*\.(ya?ml|toml)", name) and name != own)
+    return sorted(name for name in names if re.fullmatch(r"\..*\.(ya?ml|toml)", name))
 
 
-def by_list(users: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
-    """The users of each list."""
-    found: dict[str, list[dict[str, str]]] = {}
-    for user in users:
-        found.setdefault(user["list"], []).append(user)
-    return found
+def version_of(module: AnsibleModule) -> t.Optional[tuple[int, int]]:
+    """The binary's major and minor version; None if that is not known."""
+    binary = module.params["binary"]
+    if not binary or not os.access(binary, os.X_OK):
+        return None
+    _rc, out, _err = module.run_command([binary, "version"])
+    found = re.search(r"^Version:\s*v?([0-9]+)\.([0-9]+)", out, re.MULTILINE)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def check_storage(acme: Data, user: str) -> None:
+    """Raises ProxyError where Traefik would skip the resolver, with a word in its log alone."""
+    try:
+        owner: t.Optional[int] = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        owner = None
+    problem = storage_problem(acme["storage"], owner)
+    if problem:
+        raise ProxyError("tls.acme.storage", acme["storage"], f"can't be used: {problem}")
+
+
+def render(module: AnsibleModule, paths: Paths, token: str) -> tuple[Options, Data, Data]:
+    """Options, static and dynamic configuration. Raises ProxyError, and what data of another shape ends in."""
+    params: Data = module.params
+    ingress, acme = params["ingress"], params["tls"]["acme"]
+    if ingress.get("proxy", "traefik") != "traefik":
+        raise ProxyError("ingress.proxy", ingress["proxy"], "must be traefik")
+    options = checked(params)
+    found: t.Optional[Data] = None
+    if acme:
+        check_storage(acme, params["user"])
+        found = resolvers(ingress, acme, version_of(module))
+    static = render_static(ingress, paths.watched, found, options.access_log, params["log_level"])
+    return options, static, render_dynamic(ingress, options, acme, token)
 
 
 def main() -> None:
-    """Read the options, render, compare, write, end the module."""
-    user = {
-        "list": {"type": "str", "default": "default"},
-        "name": {"type": "str", "required": True},
-        "hash": {"type": "str", "required": True, "no_log": True},
-    }
-    pair = {"cert_file": {"type": "path", "required": True}, "key_file": {"type": "path", "required": True, "no_log": False}}
-    acme = {
-        "email": {"type": "str", "required": True},
-        "ca_server": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},
-        "storage": {"type": "path", "default": "/var/lib/traefik/acme.json"},
-        "challenge": {"type": "str", "choices": ["http", "tls", "dns"], "default": "tls"},
-        "dns_provider": {"type": "str", "default": ""},
-    }
-    tls = {"certificates": {"type": "list", "elements": "dict", "default": [], "options": pair}, "acme": {"type": "dict", "options": acme}}
-    module = AnsibleModule(
-        argument_spec={
-            "ingress": {"type": "dict", "required": True},
-            "users": {"type": "list", "elements": "dict", "default": [], "options": user},
-            "tls": {"type": "dict", "default": {}, "options": tls},
-            "config_dir": {"type": "path", "default": "/etc/traefik"},
-            "group": {"type": "str", "default": "traefik"},
-            "started_file": {"type": "path", "default": "/run/traefik/started.sha256"},
-            "certificates_file": {"type": "path", "default": "/run/traefik/certificates.sha256"},
-            "binary": {"type": "path"},
-            "unit": {"type": "path"},
-            "access_log": {"type": "bool", "default": False},
-            "log_level": {"type": "str", "choices": ["DEBUG", "INFO", "WARN", "ERROR"], "default": "INFO"},
-        },
-        supports_check_mode=True,
+    """Read the options, render, go the proxies' common way, end the module."""
+    spec = argument_spec(
+        "traefik",
+        "/etc/traefik",
+        tls={"acme": {"type": "dict", "options": ARGUMENTS}},
+        user={"type": "str", "default": "traefik"},
+        started_file={"type": "path", "default": "/run/traefik/started.sha256"},
+        certificates_file={"type": "path", "default": "/run/traefik/certificates.sha256"},
+        unit={"type": "path"},
+        environment_file={"type": "path"},
+        log_level={"type": "str", "choices": ["DEBUG", "INFO", "WARN", "ERROR"], "default": "INFO"},
     )
-    options: dict[str, t.Any] = module.params
-    watched = os.path.join(options["config_dir"], "conf.d")
-    static_path = os.path.join(options["config_dir"], "traefik.yml")
-    dynamic_path = os.path.join(watched, "portmap.yml")
-    list_path = os.path.join(options["config_dir"], "certificates.list")
-    pairs = options["tls"].get("certificates") or []
-    listed = list(dict.fromkeys(one[key] for one in pairs for key in ("cert_file", "key_file")))
-    list_text = "".join(f"{path}\0" for path in listed)
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    params: Data = module.params
+    paths = paths_in(params["config_dir"])
     try:
-        static = render_static(options["ingress"], options["tls"], watched, options["access_log"], options["log_level"])
-        dynamic = render_dynamic(options["ingress"], options["tls"], by_list(options["users"]))
-        static_text, dynamic_text = HEADER + dump(static), HEADER + dump(dynamic)
-    except TraefikError as error:
+        token = read(paths.token).strip()
+        if TOKEN.fullmatch(token) is None:
+            token = secrets.token_hex(32)
+        options, static, dynamic = render(module, paths, token)
+        static_text, dynamic_text = written(static), written(dynamic)
+    except ProxyError as error:
         module.fail_json(msg=f"{error}; nothing was changed")
     except KeyError as error:
         module.fail_json(msg=f"ingress: has no key {error}; nothing was changed")
     except (AttributeError, TypeError) as error:
         module.fail_json(msg=f"ingress: {error}; nothing was changed")
-    if "{{" in static_text + dynamic_text:
-        module.fail_json(msg="ingress: has '{{' in a value, and Traefik would run it as a template; nothing was changed")
-    group = options["group"]
-    if not module.check_mode:
-        refuse_missing(module, watched, group)
-    try:
-        before_static, before_dynamic, before_list = read(static_path), read(dynamic_path), read(list_path)
-        started, loaded = recorded(read(options["started_file"])), recorded(read(options["certificates_file"]))
-        certificates = {path: digest(path) for path in listed}
-        runs = {path: digest(path) for path in (options["binary"], options["unit"]) if path}
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}; nothing was changed")
     if not module.check_mode:
-        refuse_missing_certificates(module, certificates)
-    runs[static_path] = hashlib.sha256(static_text.encode()).hexdigest()
-    static_changed = before_static != static_text or not right_owner(static_path, group)
-    dynamic_changed = before_dynamic != dynamic_text or not right_owner(dynamic_path, group)
-    list_changed = before_list != list_text or not right_owner(list_path, group)
-    if static_changed and options["binary"] and os.access(options["binary"], os.X_OK):
-        refuse_unreadable(module, options["binary"], static_text)
-    for name in strays(watched, os.path.basename(dynamic_path)):
-        module.warn(f"{os.path.join(watched, name)}: Traefik loads this hidden file too, and before ours: remove it if it is a leftover")
-    if not module.check_mode:
-        try:
-            if list_changed:
-                place(list_path, list_text, group)
-            if dynamic_changed:
-                place(dynamic_path, dynamic_text, group)
-            if static_changed:
-                place(static_path, static_text, group)
-        except OSError as error:
-            module.fail_json(msg=f"{error.filename or options['config_dir']}: {error.strerror}; the next run writes what is missing")
+        refuse_missing(module, paths, options)
+    owned: Data = {"uid": OWNER, "gid": group_id(params["group"])}
+    files = [
+        File(paths.token, f"{token}\n", 0o600, secret=True, **owned),
+        File(paths.listed, "".join(f"{path}\0" for path in options.files), **owned),
+        File(paths.dynamic, dynamic_text, secret=True, **owned),
+        File(paths.static, static_text, **owned),
+    ]
+    if params["ingress"].get("maintenance"):
+        files.insert(2, File(paths.page, options.page, **owned))
+    commands = Commands(
+        lambda argv: module.run_command(argv, handle_exceptions=False),
+        params["restart_command"],
+        params["reload_command"],
+        params["stop_command"],
+        params["displaces"],
+    )
+    proxy = Traefik(
+        ingress=params["ingress"],
+        options=options,
+        static=static,
+        dynamic=dynamic,
+        static_path=paths.static,
+        dynamic_path=paths.dynamic,
+        token=token,
+        commands=commands,
+        binary=params["binary"],
+        started_with=tuple(path for path in (params["unit"], params["environment_file"]) if path),
+        started_file=params["started_file"],
+        certificates_file=params["certificates_file"],
+        user=params["user"],
+        acme=bool(params["tls"]["acme"]),
+        timeout=params["timeout"],
+    )
+    for name in strays(paths.watched):
+        module.warn(f"{os.path.join(paths.watched, name)}: Traefik loads this hidden file too, and before ours: remove it if it is a leftover")
+    try:
+        before = {file.path: shown(file.present().text or "") for file in files}
+        outcome = carry_out(proxy, commands, files, module.check_mode)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}; nothing was changed")
+    except ChangeError as error:
+        module.fail_json(msg=shown(str(error)))
+    after = {
+        paths.static: HEADER + dump(without_secrets(static)),
+        paths.dynamic: HEADER + dump(masked(dynamic)),
+        paths.listed: "".join(f"{path}\n" for path in options.files),
+        paths.page: options.page,
+    }
     module.exit_json(
-        changed=static_changed or dynamic_changed or list_changed,
-        static_changed=static_changed,
-        dynamic_changed=dynamic_changed,
-        restart_needed=differs(runs, started),
-        reload_needed=differs(certificates, loaded),
-        routers=sorted(dynamic.get("http", {}).get("routers", {})),
+        changed=outcome.changed,
+        restarted=outcome.restarted,
+        reloaded=outcome.reloaded,
+        proof=[shown(one) for one in outcome.proof],
+        routers=sorted(name for section in ("http", "tcp", "udp") for name in dynamic.get(section, {}).get("routers", {})),
         diff=[
-            {"before_header": static_path, "before": before_static, "after_header": static_path, "after": static_text},
-            {"before_header": dynamic_path, "before": shown(before_dynamic), "after_header": dynamic_path, "after": HEADER + dump(masked(dynamic))},
-            {"before_header": list_path, "before": lines(before_list), "after_header": list_path, "after": lines(list_text)},
+            {"before_header": path, "before": before[path].replace("\0", "\n"), "after_header": path, "after": text}
+            for path, text in after.items()
+            if path in before
         ],
     )
 
 
-def lines(text: str) -> str:
-    """A list of paths, one a line."""
-    return text.replace("\0", "\n")
-
-
 def shown(text: str) -> str:
-    """What stood in the dynamic file, as it may be shown: whatever looks like a hash is hidden, be it by whose hand."""
-    return re.sub(r""":(?:\$[0-9a-z]+\$|\{S?SHA[0-9]*\})[^\s"'\]]*[^\s"'\],]""", ":(hidden)", text, flags=re.IGNORECASE)
+    """A text as it may be shown: whatever looks like a hash or a key is hidden, be it by whose hand."""
+    text = re.sub(r""":(?:\$[0-9a-z]+\$|\{S?SHA[0-9]*\})[^\s"'\]]*[^\s"'\],]""", ":(hidden)", text, flags=re.IGNORECASE)
+    text = re.sub(r"(hmacEncoded[\"']?\s*:\s*).*", r'\1"(hidden)"', text)
+    return re.sub(rf'({REVISION_HEADER}: )"[0-9a-f]{{64}}"', r'\1"(of this text with its hashes)"', text)
 
 
 if __name__ == "__main__":

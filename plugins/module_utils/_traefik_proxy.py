@@ -1,0 +1,359 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Traefik on this host: how it is found, what it needs to run other files, and the proof that it runs them.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import ssl
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import (
+    HUNG,
+    NOTHING,
+    RELOAD,
+    RESTART,
+    RUNNING,
+    STOPPED,
+    ChangeError,
+    Commands,
+    Door,
+    File,
+    foreign_holders,
+    until,
+)
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_tls import first_of, served
+from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, listeners
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik import REVISION_HEADER, Data
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_api import Api, NoAnswer, Reply, Silent, differences, fingerprint, names
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import revision
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_trial import Trial
+from ansible_collections.alfred.portmap.plugins.module_utils._yaml import load
+
+THROTTLE = 2.0  # seconds: providers.providersThrottleDuration, Traefik's default
+HANDSHAKES = 200  # at most that many names are asked for their certificate
+PUBLISHERS = ("docker-proxy", "dockerd", "rootlessport", "conmon", "podman")  # who holds the ports of containers
+
+
+def read(path: str) -> str:
+    """A file's text, "" if it is not there. Raises OSError."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def digest(path: str) -> str:
+    """The SHA-256 of a file in hexadecimal, "" if it is not there. Raises OSError."""
+    sha256 = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                sha256.update(block)
+    except FileNotFoundError:
+        return ""
+    return sha256.hexdigest()
+
+
+def recorded(text: str) -> dict[str, str]:
+    """By path: what `sha256sum -z` printed of it."""
+    return {path: found for found, separator, path in (line.partition("  ") for line in text.split("\0")) if separator}
+
+
+def differs(now: t.Mapping[str, str], then: t.Mapping[str, str]) -> bool:
+    """Whether anything is another than it was recorded, or was not recorded."""
+    return any(then.get(path) != found for path, found in now.items())
+
+
+@dataclass
+class Traefik:
+    """One host's Traefik, and the configuration that it is to run. It is a Proxy (see _proxy_change)."""
+
+    ingress: Data
+    options: Options
+    static: Data
+    dynamic: Data
+    static_path: str
+    dynamic_path: str
+    token: str
+    commands: Commands
+    binary: t.Optional[str]
+    started_with: tuple[str, ...]  # further files, of which another one needs a restart
+    started_file: str
+    certificates_file: str
+    user: str
+    acme: bool
+    timeout: float
+    name: str = "Traefik"
+    warnings: list[str] = field(default_factory=list)
+    _before: t.Optional[Data] = None  # the content that ran when this run began
+    _gone: frozenset[tuple[str, str]] = frozenset()  # what ran then and must not run any more
+    _stale: bool = False  # it did not run what lay there
+    _pids: dict[int, bool] = field(default_factory=dict)
+
+    # how it is found
+
+    def look(self) -> str:
+        """How Traefik is found. Raises ChangeError, with what to do, if somebody else holds its ports."""
+        there = listeners()
+        reply = self._ask_patiently()
+        proven = isinstance(reply, Reply) and reply.status == 200 and reply.revision != ""
+        own = [one for one in there if self._is_ours(one, proven)]
+        held = foreign_holders(self._doors(), lambda one: self._is_ours(one, proven), self.commands.displaces, there)
+        if held:
+            raise ChangeError("; ".join(held) + f": {self._what_to_do(held)}")
+        if not own and not proven:
+            if isinstance(reply, Reply):  # seen by nobody, and answers
+                raise ChangeError(f"another Traefik, or another program, answers at port {self.ingress['api']['port']}: {self._what_to_do(['traefik'])}")
+            if isinstance(reply, Silent):
+                raise ChangeError(f"something at port {self.ingress['api']['port']} takes connections and does not answer: {self._what_to_do([])}")
+            return STOPPED
+        if isinstance(reply, Silent):
+            return HUNG
+        if isinstance(reply, Reply) and reply.status == 200:
+            self._remember()
+        elif self._contained and isinstance(reply, Reply):
+            place = f"a container at port {self.ingress['api']['port']}"
+            raise ChangeError(f"{place} does not take our secret (HTTP {reply.status}): {self._what_to_do(['traefik'])}")
+        return RUNNING
+
+    @property
+    def _contained(self) -> bool:
+        return bool(self.ingress.get("container"))
+
+    @property
+    def _api(self) -> t.Optional[Api]:
+        place = self.ingress["api"]
+        return Api(place["port"], self.token, place["address"], min(self.timeout, 5.0)) if place else None
+
+    def _ask_patiently(self) -> t.Union[Reply, NoAnswer]:
+        """The API's answer; a machine that is busy gets a second chance before it is called hung."""
+        if self._api is None:
+            return NoAnswer("it has no API")
+        answer: t.Union[Reply, NoAnswer] = NoAnswer()
+        for _try in range(2):
+            try:
+                return self._api.get("version")
+            except NoAnswer as error:
+                answer = error
+                if not isinstance(error, Silent):
+                    break
+        return answer
+
+    def _is_ours(self, listener: Listener, proven: bool) -> bool:
+        """Whether it is the Traefik that was started with our static file, or by our unit. proven: its API knows our secret."""
+        owner = listener.owner
+        if owner is None:
+            return proven and listener.port in {door.port for door in self._doors()}
+        if self._contained and owner.process in PUBLISHERS:
+            return listener.port in {door.port for door in self._doors()}
+        if owner.pid not in self._pids:
+            self._pids[owner.pid] = owner.unit == f"{self.commands.unit}.service" if self.commands.unit and owner.unit else self._has_our_file(owner.pid)
+        return self._pids[owner.pid]
+
+    def _has_our_file(self, pid: int) -> bool:
+        words = read(f"/proc/{pid}/cmdline").split("\0") if os.path.exists(f"/proc/{pid}/cmdline") else []
+        given = [word.partition("=")[2] for word in words if word.lower().startswith("--configfile=")]
+        given += [words[at + 1] for at, word in enumerate(words[:-1]) if word.lower() == "--configfile"]
+        return any(os.path.realpath(path) == os.path.realpath(self.static_path) for path in given)
+
+    def _doors(self) -> list[Door]:
+        """Where Traefik must listen."""
+        doors = []
+        for entrypoint in self.ingress["entrypoints"].values():
+            transport = "udp" if entrypoint.get("protocol") == "udp" else "tcp"
+            doors.append(Door(transport, "", entrypoint["port"]))
+            if entrypoint.get("http3"):
+                doors.append(Door("udp", "", entrypoint["port"]))
+        return doors + [Door("tcp", place["address"], place["port"]) for place in (self.ingress["api"], self.ingress["metrics"]) if place]
+
+    def _what_to_do(self, held: t.Sequence[str]) -> str:
+        if any("traefik" in one for one in held):
+            return (
+                f"it was not started with --configFile={self.static_path} and our secret, so that it is another Traefik than the one configured here."
+                " Stop it and keep it from starting at boot, then run this again"
+            )
+        return "stop it, or give the entrypoint another port in the map; a unit that is to make place is named by `displaces`"
+
+    def _remember(self) -> None:
+        """What runs now, so that a change that is undone is seen to be; and whether it is what lies in the file."""
+        assert self._api is not None
+        text = read(self.dynamic_path)
+        with contextlib.suppress(ValueError):  # not written by us: nothing of it is known
+            self._gone = frozenset(names(load(text)) - names(self.dynamic))
+        lies = re.search(rf'^\s*{REVISION_HEADER}: "([0-9a-f]{{64}})"$', text, re.MULTILINE)
+        deadline = time.monotonic() + 2 * THROTTLE + 1
+        while True:
+            try:
+                reply = self._api.get("rawdata")
+            except NoAnswer:
+                return
+            if reply.status != 200 or not isinstance(reply.data, dict):
+                return
+            self._before = fingerprint(reply.data)
+            self._stale = bool(lies) and t.cast("re.Match[str]", lies)[1] != reply.revision
+            if not self._stale or time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
+
+    # what is to be done
+
+    def try_candidate(self, files: t.Sequence[File]) -> list[str]:
+        """Let a throw-away instance judge it. In check mode the binary may be one that another task would have put there."""
+        if not self.binary or not os.access(self.binary, os.X_OK):
+            return [f"{self.binary or 'no binary'} was not there to try the candidate"]
+        return [Trial(self.binary, self.static, self.dynamic, os.path.dirname(self.dynamic_path), self.user, max(self.timeout, 10.0)).run()]
+
+    def due(self, files: t.Sequence[File]) -> str:
+        """By what the running one was started with, and what it read of certificates: the unit records both."""
+        text = next((file.text for file in files if file.path == self.static_path), read(self.static_path))
+        now = {path: digest(path) for path in (self.binary, *self.started_with) if path}
+        now[self.static_path] = hashlib.sha256((text or "").encode("utf-8", "surrogateescape")).hexdigest()
+        if self._stale or differs(now, recorded(read(self.started_file))):
+            return RESTART
+        certificates = {path: digest(path) for path in self.options.files}
+        return RELOAD if differs(certificates, recorded(read(self.certificates_file))) else NOTHING
+
+    # the proof
+
+    def prove(self, files: t.Sequence[File]) -> list[str]:
+        """Sockets, API, entrypoints, the whole content, certificates. Raises ChangeError with the first that does not come true in time."""
+        self._stale = False
+        self._pids.clear()
+        try:
+            return [*self._prove_sockets(), *self._prove_content(), *self._prove_certificates()]
+        except ChangeError as error:
+            raise ChangeError(f"{error}{self.commands.last_words()}") from None
+
+    def _prove_sockets(self) -> list[str]:
+        doors = self._doors()
+
+        def complaint() -> t.Optional[str]:
+            found = listeners()
+            answers = self._api is not None and isinstance(self._ask_quickly("version"), Reply)
+            missing = [str(door) for door in doors if not any(self._is_ours(one, answers) for one in door.held_by(found))]
+            return f"Traefik does not listen on {', '.join(missing)}" if missing else None
+
+        until(complaint, self.timeout)
+        return [f"Traefik listens on {', '.join(str(door) for door in doors)}"]
+
+    def _ask_quickly(self, what: str) -> t.Union[Reply, NoAnswer]:
+        assert self._api is not None
+        try:
+            return self._api.get(what)
+        except NoAnswer as error:
+            return error
+
+    def _prove_content(self) -> list[str]:
+        if self._api is None:
+            return ["the map's service proxy has no port, so that Traefik has no API: what it runs could not be asked"]
+        wanted = revision(self.dynamic)
+        version = ""
+
+        def complaint() -> t.Optional[str]:
+            nonlocal version
+            reply = self._ask_quickly("rawdata")
+            if isinstance(reply, NoAnswer):
+                return f"Traefik's API does not answer at port {self.ingress['api']['port']}: {reply}"
+            if reply.status != 200 or not isinstance(reply.data, dict):
+                return f"Traefik's API does not know our secret: HTTP {reply.status}; it runs another configuration than the one that was written"
+            found = differences(reply.data, self.dynamic, self._gone)
+            if found:
+                return "Traefik does not run what was written: " + "; ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
+            if reply.revision != wanted:
+                return "Traefik runs another revision than the one that was written"
+            told = self._ask_quickly("entrypoints?per_page=10000")
+            if isinstance(told, NoAnswer) or not isinstance(told.data, list):
+                return "Traefik's API does not tell its entrypoints"
+            return self._entrypoints_differ(told.data)
+
+        until(complaint, max(self.timeout, 2 * THROTTLE + 2))
+        said = self._ask_quickly("version")
+        if isinstance(said, Reply) and isinstance(said.data, dict):
+            version = f" {printable(str(said.data.get('Version', '')))}"
+        count = sum(len((self.dynamic.get(section) or {}).get("routers") or {}) for section in ("http", "tcp", "udp"))
+        return [f"Traefik{version} runs what was written, by its own API: {count} routers, revision {wanted[:12]}"]
+
+    def _entrypoints_differ(self, told: list[Data]) -> t.Optional[str]:
+        running = {one.get("name"): one for one in told}
+        for name, wanted in self.static["entryPoints"].items():
+            if running.pop(name, {}).get("address") != wanted["address"]:
+                return f"entrypoint {name} does not run at {wanted['address']}: Traefik runs with another static configuration"
+        return f"entrypoint {next(iter(running))} is still there: Traefik runs with another static configuration" if running else None
+
+    def _prove_certificates(self) -> list[str]:
+        """What a client is shown, for each name whose TLS Traefik ends itself, is one of the files."""
+        asked = self._names()
+        if not asked:
+            return []
+        seen: list[str] = []
+        if self.options.certificates and not self.acme:
+            files = {first_of(pair.cert_file): pair.cert_file for pair in self.options.certificates}
+            shown: set[str] = set()
+
+            def complaint() -> t.Optional[str]:
+                for port, name in asked:
+                    found = served(port, name)
+                    if found not in files:
+                        return f"the certificate that is served for {name} at port {port} is none of the files: {', '.join(files.values())}"
+                    shown.add(files[found])
+                return None
+
+            until(lambda: _or_error(complaint), self.timeout)
+            seen.append(f"the certificates that are served for {len(asked)} names are those of {', '.join(sorted(shown))}")
+        if self.options.minimum == "1.3":
+            port, name = asked[0]
+            try:
+                served(port, name, most=ssl.TLSVersion.TLSv1_2)
+            except ssl.SSLError:
+                seen.append(f"TLS 1.2 is refused at port {port}")
+            else:
+                raise ChangeError(f"TLS 1.2 is still served at port {port}")
+        return seen
+
+    def _names(self) -> list[tuple[int, str]]:
+        found = []
+        for route in self.ingress["routes"].values():
+            if route["tls"] and route["host"] and not route.get("passthrough"):
+                found.append((self.ingress["entrypoints"][route["entrypoint"]]["port"], route["host"].replace("*", "any")))
+        return list(dict.fromkeys(found))[:HANDSHAKES]
+
+    def prove_undone(self) -> list[str]:
+        """The content that ran before runs again; where that was not known, Traefik at least answers."""
+        self._pids.clear()
+        before = self._before
+        if before is None or self._api is None:
+
+            def nobody() -> t.Optional[str]:
+                return None if any(self._is_ours(one, False) for one in listeners()) else "Traefik does not listen"
+
+            until(nobody, self.timeout)
+            return ["it listens"]
+
+        def complaint() -> t.Optional[str]:
+            reply = self._ask_quickly("rawdata")
+            if isinstance(reply, NoAnswer) or reply.status != 200 or not isinstance(reply.data, dict):
+                return "Traefik's API does not answer"
+            return None if fingerprint(reply.data) == before else "Traefik does not run its old content"
+
+        until(complaint, max(self.timeout, 2 * THROTTLE + 2))
+        return ["its API tells the content from before"]
+
+
+def _or_error(check: t.Callable[[], t.Optional[str]]) -> t.Optional[str]:
+    try:
+        return check()
+    except (OSError, ValueError) as error:
+        return f"TLS can't be asked for the certificate: {error}"
