@@ -88,7 +88,6 @@ def _main(context: Context, stream: bool) -> Lines:
     return [
         *modules,
         directive("user", word(host.user, "user"), word(host.group, "group")),
-        directive("daemon", "off"),
         directive("worker_processes", word(host.workers, "workers")),
         # Connections of before a reload stay with the workers that had them, and no longer than this.
         directive("worker_shutdown_timeout", f"{host.drain}s"),

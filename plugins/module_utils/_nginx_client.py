@@ -21,9 +21,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._nginx_words import
 _REMOVED = ("X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Prefix", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info")
 
 # Empty segments, those of dots, and letters that need no escape, however written.
-_UNCLEAN = (
-    r"~*^[^?]*(?:(?:/|%2f){2}|(?:/|%2f)(?:\.|%2e){1,2}(?:/|%2f|\?|$)|%(?:2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae]))"
-)
+_UNCLEAN = r"~*^[^?]*(?:(?:/|%2f){2}|(?:/|%2f)(?:\.|%2e){1,2}(?:/|%2f|\?|$)|%(?:2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae]))"
 
 _G = "[0-9A-Fa-f]{1,4}"
 # The /64 of an address as text: four groups, whichever way its zeros are left out (RFC 5952 writes one network in several).

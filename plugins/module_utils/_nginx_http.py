@@ -248,8 +248,10 @@ class Http:
         """The locations of one host; the longest prefix counts, in nginx as in Traefik."""
         paths: dict[str, tuple[str, Data]] = {}
         for name, route in routes.items():
-            if redirect and route["entrypoint"] == entrypoint and any(
-                other["path"] == route["path"] and other["entrypoint"] != entrypoint for other in routes.values()
+            if (
+                redirect
+                and route["entrypoint"] == entrypoint
+                and any(other["path"] == route["path"] and other["entrypoint"] != entrypoint for other in routes.values())
             ):
                 raise ProxyError(f"ingress.routes.{name}.path", route["path"], "is served here by another route's entrypoint already")
             paths[urllib.parse.unquote(route["path"])] = (name, route)
