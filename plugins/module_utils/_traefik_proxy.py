@@ -96,6 +96,7 @@ class Traefik:
     user: str
     acme: bool
     timeout: float
+    restart: bool = False  # in any case
     name: str = "Traefik"
     warnings: list[str] = field(default_factory=list)
     _before: t.Optional[Data] = None  # the content that ran when this run began
@@ -221,7 +222,7 @@ class Traefik:
         text = next((file.text for file in files if file.path == self.static_path), read(self.static_path))
         now = {path: digest(path) for path in (self.binary, *self.started_with) if path}
         now[self.static_path] = hashlib.sha256((text or "").encode("utf-8", "surrogateescape")).hexdigest()
-        if self._stale or differs(now, recorded(read(self.started_file))):
+        if self.restart or self._stale or differs(now, recorded(read(self.started_file))):
             return RESTART
         certificates = {path: digest(path) for path in self.options.files}
         return RELOAD if differs(certificates, recorded(read(self.certificates_file))) else NOTHING
@@ -230,7 +231,7 @@ class Traefik:
 
     def prove(self, files: t.Sequence[File]) -> list[str]:
         """Sockets, API, entrypoints, the whole content, certificates. Raises ChangeError with the first that does not come true in time."""
-        self._stale = False
+        self._stale = self.restart = False
         self._pids.clear()
         try:
             return [*self._prove_sockets(), *self._prove_content(), *self._prove_certificates()]

@@ -255,6 +255,26 @@ def _account(user: str) -> t.Optional[pwd.struct_passwd]:
         return None
 
 
+def unreadable(paths: t.Sequence[str], user: str) -> list[str]:
+    """Which of the files the user can't read; none where we can't become it. Raises OSError."""
+    account = _account(user)
+    if account is None or not paths:
+        return []
+    script = 'for file; do test -r "$file" || printf "%s\\n" "$file"; done'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *paths],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        user=account.pw_uid,
+        group=account.pw_gid,
+        extra_groups=os.getgrouplist(account.pw_name, account.pw_gid),
+    )
+    return done.stdout.splitlines()
+
+
 def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

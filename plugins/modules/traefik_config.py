@@ -191,6 +191,10 @@ options:
     type: list
     elements: str
     default: [systemctl, stop, traefik]
+  restart:
+    description: Restart Traefik in any case, for something that is not seen from these files.
+    type: bool
+    default: false
   log_level:
     description: How much Traefik logs.
     type: str
@@ -260,6 +264,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._traefik_acme impor
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import masked, render_dynamic
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_proxy import Traefik, read
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_static import render_static
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_trial import unreadable
 from ansible_collections.alfred.portmap.plugins.module_utils._yaml import dump
 
 OWNER = 0
@@ -293,9 +298,14 @@ def refuse_missing(module: AnsibleModule, paths: Paths, options: Options) -> Non
         module.fail_json(msg=f"group: there is no group {group}; nothing was changed")
     if not module.params["ingress"].get("container") and not (binary and os.access(binary, os.X_OK)):
         module.fail_json(msg=f"binary: {binary!r} is no program; nothing was changed")
+    # Traefik would serve a certificate of its own, and say so in its log alone.
     missing = [path for path in options.files if not os.path.isfile(path)]
-    if missing:  # Traefik would serve a certificate of its own, and say so in its log alone
+    if missing:
         module.fail_json(msg=f"tls.certificates: {', '.join(missing)}: no such file; nothing was changed")
+    closed = unreadable(options.files, module.params["user"])
+    if closed:
+        why = "is it there, and may its group read it and search its folders?"
+        module.fail_json(msg=f"user {module.params['user']} can't read {', '.join(closed)}: {why} Nothing was changed")
 
 
 def group_id(group: str) -> int:
@@ -362,6 +372,7 @@ def main() -> None:
         certificates_file={"type": "path", "default": "/run/traefik/certificates.sha256"},
         unit={"type": "path"},
         environment_file={"type": "path"},
+        restart={"type": "bool", "default": False},
         log_level={"type": "str", "choices": ["DEBUG", "INFO", "WARN", "ERROR"], "default": "INFO"},
     )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
@@ -388,10 +399,9 @@ def main() -> None:
         File(paths.token, f"{token}\n", 0o600, secret=True, **owned),
         File(paths.listed, "".join(f"{path}\0" for path in options.files), **owned),
         File(paths.dynamic, dynamic_text, secret=True, **owned),
+        File(paths.page, options.page if params["ingress"].get("maintenance") else None, **owned),
         File(paths.static, static_text, **owned),
     ]
-    if params["ingress"].get("maintenance"):
-        files.insert(2, File(paths.page, options.page, **owned))
     commands = Commands(
         lambda argv: module.run_command(argv, handle_exceptions=False),
         params["restart_command"],
@@ -415,6 +425,7 @@ def main() -> None:
         user=params["user"],
         acme=bool(params["tls"]["acme"]),
         timeout=params["timeout"],
+        restart=params["restart"],
     )
     for name in strays(paths.watched):
         module.warn(f"{os.path.join(paths.watched, name)}: Traefik loads this hidden file too, and before ours: remove it if it is a leftover")
@@ -429,8 +440,9 @@ def main() -> None:
         paths.static: HEADER + dump(without_secrets(static)),
         paths.dynamic: HEADER + dump(masked(dynamic)),
         paths.listed: "".join(f"{path}\n" for path in options.files),
-        paths.page: options.page,
     }
+    if params["ingress"].get("maintenance") or before[paths.page]:
+        after[paths.page] = options.page if params["ingress"].get("maintenance") else ""
     module.exit_json(
         changed=outcome.changed,
         restarted=outcome.restarted,
@@ -440,7 +452,6 @@ def main() -> None:
         diff=[
             {"before_header": path, "before": before[path].replace("\0", "\n"), "after_header": path, "after": text}
             for path, text in after.items()
-            if path in before
         ],
     )
 
