@@ -20,7 +20,7 @@ import typing as t
 import uuid
 
 from wire_client import Ask
-from wire_host import Inside
+from wire_host import EDGE, Inside
 from wire_setup import HASH, Certificates, Data, Services, options
 from wire_unit import Unit
 
@@ -48,20 +48,29 @@ class Bench:
         self.binary = traefik_binary() if proxy == "traefik" else str(shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin"))
         getattr(self, f"_{proxy}")()
         self.name = f"pm-{uuid.uuid4().hex[:8]}"
+        # `ip netns exec` puts it in the place of /etc/hosts.
+        self.names = pathlib.Path("/etc/netns") / self.name
+        self.names.mkdir(parents=True)
+        (self.names / "hosts").write_text(f"127.0.0.1 localhost\n{EDGE} api.example.net database.example.net\n")
         subprocess.run(["ip", "netns", "add", self.name], check=True)
         subprocess.run(["ip", "-n", self.name, "link", "set", "lo", "up"], check=True)
         self.inside = Inside(self.name)
 
     def _traefik(self) -> None:
         (self.config / "conf.d").mkdir()
-        static = self.config / "traefik.yml"
-        record = ["sh", "-c", 'sha256sum -z "$0" "$1" >"$2/started.sha256"; xargs -0 sha256sum -z <"$3" >"$2/certificates.sha256"']
-        record += [str(static), self.binary, str(self.run), str(self.config / "certificates.list")]
-        self._write_unit([self.binary, f"--configFile={static}"], signal.SIGTERM, [record], [["kill", "-HUP", "$MAINPID"], record])
+        static, listed = self.config / "traefik.yml", self.config / "certificates.list"
+        started = ["sh", "-c", f"sha256sum -z {static} {self.binary} >{self.run}/started.sha256"]
+        read = ["sh", "-c", f"test ! -e {listed} || xargs -0 -r -a {listed} sha256sum -z >{self.run}/certificates.sha256"]
+        # By force: a Traefik that ends in order takes two seconds, and it is started often here.
+        self._write_unit([self.binary, f"--configFile={static}"], signal.SIGKILL, [started, read], [read, ["kill", "-HUP", "$MAINPID"]])
+        self.own = {"started_file": f"{self.run}/started.sha256", "certificates_file": f"{self.run}/certificates.sha256"}
 
     def _nginx(self) -> None:
-        argv = [self.binary, "-c", str(self.config / "nginx.conf")]
-        self._write_unit([*argv, "-g", "daemon off;"], signal.SIGQUIT, [], [["kill", "-HUP", "$MAINPID"]])
+        argv = [self.binary, "-c", str(self.config / "nginx.conf"), "-g", "daemon off;"]
+        tidied = ["sh", "-c", f"rm -f {self.run}/*.sock"]  # systemd makes that directory anew
+        self._write_unit(argv, signal.SIGQUIT, [tidied], [["kill", "-HUP", "$MAINPID"]])
+        # Its workers have to read what lies below a directory that is root's alone.
+        self.own = {"run_dir": str(self.run), "user": "root"}
 
     def _write_unit(self, argv: list[str], stop: int, before: list[list[str]], reload: list[list[str]]) -> None:
         (self.unit / "unit.json").write_text(json.dumps({"argv": argv, "stop": stop, "before": before, "reload": reload}))
@@ -81,7 +90,12 @@ class Bench:
             "stop_command": self.command("stop"),
             "timeout": 10,
         }
-        return {**made, **changes}
+        return {**made, **self.own, **changes}
+
+    def spawn(self, *argv: str) -> subprocess.Popen[bytes]:
+        """Start a program within the namespace; it ends with it."""
+        with (self.folder / "spawned.log").open("ab") as log:
+            return subprocess.Popen(["ip", "netns", "exec", self.name, *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def module(self, arguments: Data, check: bool = False, before: t.Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run the module as Ansible does, within the namespace. before: words before Python's own arguments."""
@@ -113,6 +127,11 @@ class Bench:
         """The proxy's main process, 0 for none."""
         return Unit(str(self.unit)).pid
 
+    def processes(self) -> set[int]:
+        """Who is in the namespace, but for this process, whose threads the services are."""
+        found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=True).stdout.split()
+        return {int(pid) for pid in found} - {os.getpid()}
+
     @property
     def log(self) -> str:
         """What the proxy said."""
@@ -133,12 +152,11 @@ class Bench:
             os.kill(self.pid or 0x7FFFFFFF, signal.SIGCONT)
         Unit(str(self.unit)).stop()
         self.inside.close()
-        left = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=False).stdout.split()
-        for pid in left:
-            if int(pid) != os.getpid():  # the services are threads of this process
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         subprocess.run(["ip", "netns", "del", self.name], check=True)
+        shutil.rmtree(self.names)
 
 
 class WireStage(Bench):
@@ -149,6 +167,8 @@ class WireStage(Bench):
         self.certificates = Certificates(folder / "tls")
         self.services = Services(self.inside, self.certificates)
         self.webs = self.services.webs
+        if proxy == "traefik":
+            self.page_server()
 
     def fill(self, text: str) -> str:
         """A text with the stage's own values in it."""
@@ -162,6 +182,11 @@ class WireStage(Bench):
         """Options with changes to them: of those that have several keys, the ones that are named."""
         base = options(self.proxy, self.certificates)
         return {name: {**base[name], **value} if value and name in ("tls", "backend_tls") else value for name, value in changes.items()}
+
+    def page_server(self) -> None:
+        """What shows the page for maintenance where the proxy is Traefik; it reads the page for each request."""
+        server = str(ROOT / "roles/traefik/files/maintenance_page.py")
+        self.spawn(sys.executable, "-I", server, "127.0.0.1", "8882", str(self.config / "maintenance.html"))
 
     def start(self, **changes: t.Any) -> Data:
         """Configure it, wait for its first answer."""

@@ -123,6 +123,12 @@ REDIRECT = [
         One(Ask("api.example.net", "/x%0D%0ASet-Cookie:%20a=b", port=80, tls=False)),
         {"status": 301, "header:Location": "https://api.example.net/x%0D%0ASet-Cookie:%20a=b", "headers:Set-Cookie": []},
     ),
+    Row(
+        "redirect: of a host that is none",
+        One(Ask("unknown.example.net", "/nowhere", port=80, tls=False)),
+        {"status": CLOSED, "reached": False},
+        differs={"traefik": ({"status": 301}, "Traefik redirects a whole entrypoint, whatever the host; what that leads to is refused")},
+    ),
     Row("redirect: no service is asked by http", One(Ask("api.example.net", "/never-by-http", port=80, tls=False)), {"status": 301, "reached": False}),
 ]
 
@@ -719,9 +725,9 @@ ALONE = [
         only=("traefik", "Nginx has none of its own"),
     ),
     Row(
-        "API: at loopback",
+        "API: at loopback, for who knows its password",
         One(Ask("127.0.0.1", "/api/version", port=8880, tls=False, source="127.0.0.1", to="127.0.0.1")),
-        {"status": 200, "body": containing('"Version"')},
+        {"status": 401, "header:WWW-Authenticate": containing("Basic"), "body": Is("nothing told", lambda seen: "Version" not in seen)},
         only=("traefik", "Nginx has none"),
     ),
 ]
