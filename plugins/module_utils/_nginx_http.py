@@ -44,6 +44,13 @@ PAGE_FILE = "maintenance.html"
 _ANSWERS = {401: "401 Unauthorized", 403: "Forbidden", 404: "404 page not found", 429: "Too Many Requests", 502: "Bad Gateway", 504: "Gateway Timeout"}
 # The backend may say these to whoever asks, and not to nginx.
 _ACCEL = ("X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset")
+# What gets smaller, text/html aside, which nginx has on its list already. Not pictures, and not events, which come one by one.
+_COMPRESSED = (
+    *(f"text/{kind}" for kind in ("plain", "css", "javascript", "xml", "csv", "markdown", "calendar", "vtt")),
+    *(f"application/{kind}" for kind in ("json", "ld+json", "geo+json", "manifest+json", "problem+json", "vnd.api+json", "graphql-response+json")),
+    *(f"application/{kind}" for kind in ("javascript", "x-javascript", "xml", "xhtml+xml", "rss+xml", "atom+xml", "x-ndjson", "yaml", "wasm")),
+    *("image/svg+xml", "image/bmp", "font/ttf", "font/otf", "application/vnd.ms-fontobject"),
+)
 CLIENTS_ZONE = "8m"  # 65,536 clients for each limit, as many as Traefik keeps
 
 
@@ -109,7 +116,7 @@ class Http:
         if options.compression:
             lines += [
                 directive("gzip", "on"),
-                directive("gzip_types", "*"),
+                directive("gzip_types", *_COMPRESSED),
                 directive("gzip_min_length", "1024"),
                 directive("gzip_proxied", "any"),
                 directive("gzip_vary", "on"),
@@ -120,7 +127,7 @@ class Http:
         else:
             lines.append(directive("access_log", "off"))
         if self.context.host.certificates:
-            lines += [*tls_settings(self.context), directive("ssl_session_cache", "shared:portmap:10m")]
+            lines += [*tls_settings(self.context), directive("ssl_session_cache", "shared:portmap_sessions:10m")]
         return lines
 
     def _client(self, name: str, entrypoint: Data) -> Client:
@@ -305,7 +312,7 @@ class Http:
             if min(limit["average"], limit["burst"]) < 1:
                 raise ProxyError(f"ingress.rate_limits.{route['rate_limit']}", limit, "must have an average and a burst of at least 1")
             # A zone keeps its key for as long as nginx runs: another key is another zone.
-            zone = f"portmap_{here}" + ("" if client.key == PLAIN.key else "_named")
+            zone = f"portmap_limit_{here}" + ("" if client.key == PLAIN.key else "_named")
             if zone not in self._made:
                 self._made.add(zone)
                 self.shared.append(directive("limit_req_zone", client.key, f"zone={zone}:{CLIENTS_ZONE}", f"rate={limit['average']}r/s"))
@@ -334,7 +341,7 @@ class Http:
             pools.append((other, self._servers(f"{path}.canary.backends", canary["backends"], canary.get("health")), canary["weight"]))
         own = ident(name)
         if route.get("sticky"):
-            target, cookie = self._sticky(own, name, pools), [("Set-Cookie", f"$portmap_cookie_{own}")]
+            target, cookie = self._sticky(own, name, pools, bool(route["tls"])), [("Set-Cookie", f"$portmap_cookie_{own}")]
         else:
             target, cookie = self._shared_out(own, pools), []
         health = bool(route["health"]) and len(route["backends"]) > 1
@@ -363,7 +370,7 @@ class Http:
 
     def _shared_out(self, own: str, pools: t.Sequence[tuple[str, list[tuple[str, str]], int]]) -> str:
         """Round robin over the backends, and the canary's part of the requests to it."""
-        names = [f"portmap_{own}" + ("_canary" if number else "") for number in range(len(pools))]
+        names = [f"portmap_route_{own}" + ("_canary" if number else "") for number in range(len(pools))]
         for name, (_scheme, servers, _weight) in zip(names, pools):
             self._upstream(name, [" ".join(server) for server in servers])
         targets = [f"{scheme}://{name}" for name, (scheme, _servers, _weight) in zip(names, pools)]
@@ -372,13 +379,13 @@ class Http:
         self._split(f"$portmap_to_{own}", [(targets[1], pools[1][2])], targets[0])
         return f"$portmap_to_{own}"
 
-    def _sticky(self, own: str, name: str, pools: t.Sequence[tuple[str, list[tuple[str, str]], int]]) -> str:
+    def _sticky(self, own: str, name: str, pools: t.Sequence[tuple[str, list[tuple[str, str]], int]], secure: bool) -> str:
         """A group for each backend, with the others of its pool as backup; the cookie chooses, at first the dice."""
         chosen: list[tuple[str, str, float]] = []  # cookie's value, target, part
         used: list[tuple[str, str]] = []
         for number, (scheme, servers, weight) in enumerate(pools):
             for at, (address, failing) in enumerate(servers):
-                group = f"portmap_{own}_{number}_{at}"
+                group = f"portmap_route_{own}_{number}_{at}"
                 others = [f"{other} {how} backup" for other, how in servers if other != address]
                 self._upstream(group, [f"{address} {failing}", *others])
                 value = hashlib.sha256(f"{name} {number} {address}".encode()).hexdigest()[:16]
@@ -390,7 +397,7 @@ class Http:
             known = [(value, target) for value, target, _part in chosen]
             self.shared += mapping(f"$cookie_{cookie}", f"$portmap_to_{own}", [*known, ("default", f"$portmap_first_{own}")])
             self.shared += mapping("$upstream_addr", f"$portmap_used_{own}", used)
-            setting = f"{cookie}=$portmap_used_{own}; Path=/; HttpOnly"
+            setting = f"{cookie}=$portmap_used_{own}; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
             self.shared += mapping(f"$cookie_{cookie}:$portmap_used_{own}", f"$portmap_cookie_{own}", [(r"~^(.*):\1$", ""), ("~:$", ""), ("default", setting)])
             self._made.add(f"$portmap_to_{own}")
         return f"$portmap_to_{own}"

@@ -69,7 +69,7 @@ class Stream:
             directive("tcp_nodelay", "on"),
         ]
         if self.context.host.certificates and binary.stream_tls:
-            settings += [*tls_settings(self.context), directive("ssl_session_cache", "shared:portmap_stream:2m")]
+            settings += [*tls_settings(self.context), directive("ssl_session_cache", "shared:portmap_stream_sessions:2m")]
         return [*settings, *self.shared, *self.servers]
 
     def _listen(self, name: str, entrypoint: Data, *words: str) -> Lines:
@@ -150,7 +150,7 @@ class Stream:
         for suffix, backends in pools:
             checked = bool(route["health"]) and len(backends) > 1
             failing = f"max_fails=1 fail_timeout={self.context.options.health_interval}s" if checked else "max_fails=0"
-            groups.append(f"portmap_{ident(name)}{suffix}")
+            groups.append(f"portmap_route_{ident(name)}{suffix}")
             self.shared += upstream(groups[-1], [f"{server_address(one, f'{path}.backends')} {failing}" for one in backends])
         if not canary:
             return groups[0]
