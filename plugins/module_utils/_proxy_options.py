@@ -37,6 +37,29 @@ CIPHERS = {
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
 }
 
+# What is worth compressing: text in its many forms. Pictures, archives and the like are compressed already, and events must not wait
+# for more of them.
+COMPRESSED = (
+    "text/html",
+    "text/plain",
+    "text/css",
+    "text/csv",
+    "text/javascript",
+    "text/markdown",
+    "text/xml",
+    "application/atom+xml",
+    "application/javascript",
+    "application/json",
+    "application/ld+json",
+    "application/manifest+json",
+    "application/problem+json",
+    "application/rss+xml",
+    "application/wasm",
+    "application/xhtml+xml",
+    "application/xml",
+    "image/svg+xml",
+)
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a header's name (RFC 9110, 5.6.2)
 # What frames a message or leads a connection: another value than the proxy's own breaks the answer.
 _FRAMING = {"connection", "content-encoding", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}

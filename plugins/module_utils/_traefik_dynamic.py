@@ -13,7 +13,7 @@ import hashlib
 import re
 import typing as t
 
-from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, text, users_of
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import COMPRESSED, Options, ProxyError, text, users_of
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik import (
     API_ENTRYPOINT,
     API_USER,
@@ -152,7 +152,7 @@ def _guards(parts: Parts, name: str, route: Data, entrypoint: Data) -> list[str]
         made[HEADERS] = {"headers": {"customResponseHeaders": dict(parts.options.headers)}}
     if parts.options.compression:
         chain.append(COMPRESS)
-        made[COMPRESS] = {"compress": KEEP}
+        made[COMPRESS] = {"compress": {"includedContentTypes": list(COMPRESSED)}}
     if _allowed(path, route):
         chain.append(f"allow-{name}{suffix}")
         made[chain[-1]] = {"ipAllowList": {"sourceRange": route["allow"], "ipStrategy": depth}}

@@ -18,6 +18,8 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
+from ansible_collections.alfred.portmap.plugins.module_utils._docker import PUBLISHERS, Docker, DockerError, Published, behind
+from ansible_collections.alfred.portmap.plugins.module_utils._listeners import owner_text
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import (
     HUNG,
     NOTHING,
@@ -37,13 +39,13 @@ from ansible_collections.alfred.portmap.plugins.module_utils._proxy_tls import f
 from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, listeners
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik import REVISION_HEADER, Data
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_api import Api, NoAnswer, Reply, Silent, differences, fingerprint, names
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_container import NAME, Contained
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import revision
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_trial import Trial
 from ansible_collections.alfred.portmap.plugins.module_utils._yaml import load
 
 THROTTLE = 2.0  # seconds: providers.providersThrottleDuration, Traefik's default
 HANDSHAKES = 200  # at most that many names are asked for their certificate
-PUBLISHERS = ("docker-proxy", "dockerd", "rootlessport", "conmon", "podman")  # who holds the ports of containers
 
 
 def read(path: str) -> str:
@@ -96,6 +98,8 @@ class Traefik:
     user: str
     acme: bool
     timeout: float
+    docker: Docker
+    contained: t.Optional[Contained] = None  # if it is in a container
     restart: bool = False  # in any case
     name: str = "Traefik"
     warnings: list[str] = field(default_factory=list)
@@ -103,16 +107,19 @@ class Traefik:
     _gone: frozenset[tuple[str, str]] = frozenset()  # what ran then and must not run any more
     _stale: bool = False  # it did not run what lay there
     _pids: dict[int, bool] = field(default_factory=dict)
+    _published: t.Optional[list[Published]] = None  # what containers publish, once it was asked for
 
     # how it is found
 
     def look(self) -> str:
         """How Traefik is found. Raises ChangeError, with what to do, if somebody else holds its ports."""
+        if self.contained is not None:
+            self.contained.check()
         there = listeners()
         reply = self._ask_patiently()
         proven = isinstance(reply, Reply) and reply.status == 200 and reply.revision != ""
         own = [one for one in there if self._is_ours(one, proven)]
-        held = foreign_holders(self._doors(), lambda one: self._is_ours(one, proven), self.commands.displaces, there)
+        held = foreign_holders(self._doors(), lambda one: self._is_ours(one, proven), self.commands.displaces, there, self._named)
         if held:
             raise ChangeError("; ".join(held) + f": {self._what_to_do(held)}")
         if not own and not proven:
@@ -125,14 +132,7 @@ class Traefik:
             return HUNG
         if isinstance(reply, Reply) and reply.status == 200:
             self._remember()
-        elif self._contained and isinstance(reply, Reply):
-            place = f"a container at port {self.ingress['api']['port']}"
-            raise ChangeError(f"{place} does not take our secret (HTTP {reply.status}): {self._what_to_do(['traefik'])}")
         return RUNNING
-
-    @property
-    def _contained(self) -> bool:
-        return bool(self.ingress.get("container"))
 
     @property
     def _api(self) -> t.Optional[Api]:
@@ -158,11 +158,28 @@ class Traefik:
         owner = listener.owner
         if owner is None:
             return proven and listener.port in {door.port for door in self._doors()}
-        if self._contained and owner.process in PUBLISHERS:
-            return listener.port in {door.port for door in self._doors()}
+        if owner.process in PUBLISHERS:
+            return self._containers_behind(listener) == [NAME]
         if owner.pid not in self._pids:
             self._pids[owner.pid] = owner.unit == f"{self.commands.unit}.service" if self.commands.unit and owner.unit else self._has_our_file(owner.pid)
         return self._pids[owner.pid]
+
+    def _containers_behind(self, listener: Listener) -> list[str]:
+        """The containers that a published port leads to."""
+        if self._published is None:
+            try:
+                self._published = self.docker.published()
+            except DockerError as error:
+                if self.contained is not None:
+                    raise ChangeError(str(error)) from error
+                self._published = []
+        return behind(listener, self._published)
+
+    def _named(self, listener: Listener) -> str:
+        """Who holds a port, for people: of a published one the container, since Docker's own process says nothing."""
+        holder = owner_text(listener)
+        names = self._containers_behind(listener) if listener.owner is not None and listener.owner.process in PUBLISHERS else []
+        return f"container {', '.join(names)}, published by {holder}" if names else holder
 
     def _has_our_file(self, pid: int) -> bool:
         words = read(f"/proc/{pid}/cmdline").split("\0") if os.path.exists(f"/proc/{pid}/cmdline") else []
@@ -213,16 +230,21 @@ class Traefik:
 
     def try_candidate(self, files: t.Sequence[File]) -> list[str]:
         """Let a throw-away instance judge it. In check mode the binary may be one that another task would have put there."""
-        if not self.binary or not os.access(self.binary, os.X_OK):
+        if self.contained is not None:
+            if not self.contained.has_image():
+                return [f"image {self.contained.container.image} was not there to try the candidate"]
+        elif not self.binary or not os.access(self.binary, os.X_OK):
             return [f"{self.binary or 'no binary'} was not there to try the candidate"]
-        return [Trial(self.binary, self.static, self.dynamic, os.path.dirname(self.dynamic_path), self.user, max(self.timeout, 10.0)).run()]
+        watched = os.path.dirname(self.dynamic_path)
+        return [Trial(self.binary or "", self.static, self.dynamic, watched, self.user, max(self.timeout, 10.0), self.contained).run()]
 
     def due(self, files: t.Sequence[File]) -> str:
         """By what the running one was started with, and what it read of certificates: the unit records both."""
-        text = next((file.text for file in files if file.path == self.static_path), read(self.static_path))
-        now = {path: digest(path) for path in (self.binary, *self.started_with) if path}
-        now[self.static_path] = hashlib.sha256((text or "").encode("utf-8", "surrogateescape")).hexdigest()
+        now = {path: digest(path) for path in (self.binary, *self.started_with, self.static_path) if path}
+        now.update({file.path: hashlib.sha256((file.text or "").encode("utf-8", "surrogateescape")).hexdigest() for file in files if file.path in now})
         if self.restart or self._stale or differs(now, recorded(read(self.started_file))):
+            return RESTART
+        if self.contained is not None and self.contained.runs_another_image():
             return RESTART
         certificates = {path: digest(path) for path in self.options.files}
         return RELOAD if differs(certificates, recorded(read(self.certificates_file))) else NOTHING
@@ -234,7 +256,10 @@ class Traefik:
         self._stale = self.restart = False
         self._pids.clear()
         try:
-            return [*self._prove_sockets(), *self._prove_content(), *self._prove_certificates()]
+            seen = [*self._prove_sockets(), *self._prove_content(), *self._prove_certificates()]
+            if self.contained is not None:
+                self.contained.prove_admission()
+            return seen
         except ChangeError as error:
             raise ChangeError(f"{error}{self.commands.last_words()}") from None
 
@@ -242,6 +267,7 @@ class Traefik:
         doors = self._doors()
 
         def complaint() -> t.Optional[str]:
+            self._published = None  # the container comes up meanwhile
             found = listeners()
             answers = self._api is not None and isinstance(self._ask_quickly("version"), Reply)
             missing = [str(door) for door in doors if not any(self._is_ours(one, answers) for one in door.held_by(found))]
@@ -301,18 +327,24 @@ class Traefik:
             return []
         seen: list[str] = []
         if self.options.certificates and not self.acme:
-            files = {first_of(pair.cert_file): pair.cert_file for pair in self.options.certificates}
+            try:
+                files = {first_of(pair.cert_file): pair.cert_file for pair in self.options.certificates}
+            except ValueError as error:
+                raise ChangeError(str(error)) from error
             shown: set[str] = set()
 
             def complaint() -> t.Optional[str]:
                 for port, name in asked:
-                    found = served(port, name)
+                    try:
+                        found = served(port, name)
+                    except OSError as error:
+                        return f"TLS at port {port} can't be asked for the certificate of {name}: {error}"
                     if found not in files:
                         return f"the certificate that is served for {name} at port {port} is none of the files: {', '.join(files.values())}"
                     shown.add(files[found])
                 return None
 
-            until(lambda: _or_error(complaint), self.timeout)
+            until(complaint, self.timeout)
             seen.append(f"the certificates that are served for {len(asked)} names are those of {', '.join(sorted(shown))}")
         if self.options.minimum == "1.3":
             port, name = asked[0]
@@ -325,10 +357,13 @@ class Traefik:
         return seen
 
     def _names(self) -> list[tuple[int, str]]:
+        """Ports and names that may be asked for from loopback: a tcp route with an allow list ends the connection before TLS begins."""
         found = []
         for route in self.ingress["routes"].values():
-            if route["tls"] and route["host"] and not route.get("passthrough"):
-                found.append((self.ingress["entrypoints"][route["entrypoint"]]["port"], route["host"].replace("*", "any")))
+            entrypoint = self.ingress["entrypoints"][route["entrypoint"]]
+            closed = entrypoint.get("protocol") == "tcp" and route["allow"]
+            if route["tls"] and route["host"] and not route.get("passthrough") and not closed:
+                found.append((entrypoint["port"], route["host"].replace("*", "any")))
         return list(dict.fromkeys(found))[:HANDSHAKES]
 
     def prove_undone(self) -> list[str]:
@@ -338,6 +373,7 @@ class Traefik:
         if before is None or self._api is None:
 
             def nobody() -> t.Optional[str]:
+                self._published = None
                 return None if any(self._is_ours(one, False) for one in listeners()) else "Traefik does not listen"
 
             until(nobody, self.timeout)
@@ -352,9 +388,3 @@ class Traefik:
         until(complaint, max(self.timeout, 2 * THROTTLE + 2))
         return ["its API tells the content from before"]
 
-
-def _or_error(check: t.Callable[[], t.Optional[str]]) -> t.Optional[str]:
-    try:
-        return check()
-    except (OSError, ValueError) as error:
-        return f"TLS can't be asked for the certificate: {error}"
