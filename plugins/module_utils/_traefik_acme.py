@@ -18,6 +18,7 @@ import os
 import re
 import stat
 import typing as t
+import urllib.parse
 
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import HIDDEN, Data, ProxyError, file_path, text
 
@@ -123,6 +124,24 @@ def issued(storage: str, resolver: t.Optional[str] = None) -> set[str]:
         return {name.lower() for one in certificates for name in (one["domain"]["main"], *(one["domain"].get("sans") or []))}
     except (ValueError, AttributeError, KeyError, TypeError):
         return set()
+
+
+def progress(ingress: Data, acme: Data) -> str:
+    """How far issuance is, as a sentence for the proof. It goes on by itself once Traefik runs, for seconds or for minutes."""
+    names = wanted(ingress)
+    try:
+        with open(acme.get("storage") or STORAGE, encoding="utf-8") as file:
+            there = issued(file.read(), resolver_name(acme)) & names
+    except (OSError, UnicodeDecodeError):
+        there = set()
+    missing = sorted(names - there)
+    waiting = f"; still to come: {', '.join(missing)}" if missing else ""
+    return f"{urllib.parse.urlsplit(_server(acme)).netloc} has issued certificates for {len(there)} of {len(names)} names{waiting}"
+
+
+def files(acme: Data) -> tuple[str, ...]:
+    """What Traefik reads at its start and makes not itself: without it each attempt fails, with a word in its log alone."""
+    return (acme["ca_certificates"],) if acme.get("ca_certificates") else ()
 
 
 def storage_problem(path: str, owner: t.Optional[int] = None) -> t.Optional[str]:

@@ -18,7 +18,9 @@ from ansible_collections.alfred.portmap.plugins.module_utils._traefik_acme impor
     ARGUMENTS,
     PRODUCTION,
     STAGING,
+    files,
     issued,
+    progress,
     resolver_name,
     resolvers,
     router_tls,
@@ -248,6 +250,22 @@ def test_what_is_issued_is_read_from_the_storage() -> None:
     assert issued(text, "acme-new") == issued(text, "nobody") == set()
     for harmed in ("", "\n", text[:-40], "[]", "null", '{"acme": 1}', '{"acme": {"Certificates": [{}]}}'):
         assert issued(harmed) == set()
+
+
+def test_how_far_issuance_is_can_be_told(tmp_path: pathlib.Path) -> None:
+    storage, names = tmp_path / "acme.json", {"routes": {name: {"host": f"{name}.example.net", "tls": True} for name in "abc"}}
+    acme = {**ACME, "ca_server": "https://ca.example.net:9000/dir", "storage": str(storage)}
+    assert progress(names, acme) == ("ca.example.net:9000 has issued certificates for 0 of 3 names; still to come: a.example.net, b.example.net, c.example.net")
+    found = {resolver_name(acme): {"Certificates": [one("b.example.net"), one("other.example.net")]}, "acme": {"Certificates": [one("a.example.net")]}}
+    storage.write_text(json.dumps(found))
+    assert progress(names, acme) == "ca.example.net:9000 has issued certificates for 1 of 3 names; still to come: a.example.net, c.example.net"
+    found[resolver_name(acme)]["Certificates"].append(one("a.example.net", "c.example.net"))
+    storage.write_text(json.dumps(found))
+    assert progress(names, acme) == "ca.example.net:9000 has issued certificates for 3 of 3 names"
+
+
+def test_the_files_that_must_be_there() -> None:
+    assert (files(ACME), files({**ACME, "ca_certificates": "/etc/ssl/ca.pem"})) == ((), ("/etc/ssl/ca.pem",))
 
 
 def test_a_storage_that_traefik_takes(tmp_path: pathlib.Path) -> None:
