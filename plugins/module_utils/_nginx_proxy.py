@@ -76,6 +76,7 @@ class Nginx:
     certificates: t.Sequence[ServedCertificate]
     unit_file: t.Optional[str] = None
     take_over: bool = False
+    restart: bool = False  # in any case
     tried: bool = True  # whether `nginx -t` can be asked: in check mode certificates may not be there yet
     name: str = "nginx"
     found_release: str = field(default="", init=False)
@@ -179,7 +180,7 @@ class Nginx:
     def due(self, files: t.Sequence[File]) -> str:
         """What it needs to run these files."""
         master = self.found_master
-        if master is None:
+        if master is None or self.restart:
             return RESTART
         if self.binary and os.path.exists(self.binary) and master.program not in ("", os.path.realpath(self.binary)):
             return RESTART  # of another binary: an upgrade puts a new file in the place of the one that runs

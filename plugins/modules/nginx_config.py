@@ -112,6 +112,10 @@ options:
       - A file of nginx's unit that, if it is another one than nginx was started by, makes a restart due. The unit must write its SHA-256 to
         C(started.sha256) in O(run_dir) before it starts nginx.
     type: path
+  restart:
+    description: Whether a restart is due in any case, for what can't be seen from the files.
+    type: bool
+    default: false
   restart_command:
     description: What starts nginx, or starts it anew.
     type: list
@@ -309,6 +313,7 @@ def main() -> None:
         worker_connections={"type": "int", "default": 8192},
         drain_timeout={"type": "int", "default": 3600},
         unit={"type": "path"},
+        restart={"type": "bool", "default": False},
     )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     params: Data = module.params
@@ -342,6 +347,7 @@ def main() -> None:
         certificates=names,
         unit_file=params["unit"],
         take_over=params["take_over"],
+        restart=params["restart"],
     )
     try:
         previous = link_of(config_dir).release
