@@ -202,11 +202,15 @@ def differing(files: t.Sequence[File]) -> list[File]:
 
 
 def foreign_holders(
-    doors: t.Iterable[Door], is_ours: t.Callable[[Listener], bool], displaces: t.Optional[str], found: t.Optional[t.Sequence[Listener]] = None
+    doors: t.Iterable[Door],
+    is_ours: t.Callable[[Listener], bool],
+    displaces: t.Optional[str],
+    found: t.Optional[t.Sequence[Listener]] = None,
+    named: t.Callable[[Listener], str] = owner_text,
 ) -> list[str]:
     """Who holds ports that the proxy needs and is neither it nor the unit that makes place: one text for each. Raises SocketsError.
 
-    found: the listeners, if they were looked at already.
+    found: the listeners, if they were looked at already; named: who holds one, for people, "" if that is not known.
     """
     there = listeners() if found is None else found
     held: list[str] = []
@@ -214,7 +218,7 @@ def foreign_holders(
         for one in door.held_by(there):
             if is_ours(one) or (displaces and one.owner is not None and one.owner.unit in (displaces, f"{displaces}.service")):
                 continue
-            held.append(f"{door} is held by {owner_text(one) or f'a process that is not seen, of user id {one.uid}'}")
+            held.append(f"{door} is held by {named(one) or f'a process that is not seen, of user id {one.uid}'}")
     return list(dict.fromkeys(held))
 
 

@@ -17,9 +17,9 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
 from ansible_collections.alfred.portmap.plugins.module_utils._docker import PUBLISHERS, Docker, DockerError, Published, behind
 from ansible_collections.alfred.portmap.plugins.module_utils._listeners import owner_text
+from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import (
     HUNG,
     NOTHING,
@@ -387,4 +387,3 @@ class Traefik:
 
         until(complaint, max(self.timeout, 2 * THROTTLE + 2))
         return ["its API tells the content from before"]
-

@@ -42,6 +42,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._traefik import (
     written,
 )
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_api import Api, NoAnswer, differences
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_container import Contained
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import REVISION, SECRET, token_hash
 
 PLACE = "/run"  # memory, not a disk: there are password hashes in it
@@ -61,6 +62,7 @@ class Trial:
     watched: str  # the directory whose other files are tried too
     user: str
     seconds: float
+    contained: t.Optional[Contained] = None  # the way into a container of the image, in the place of the binary
     folder: str = field(default="", init=False)
 
     def run(self) -> str:
@@ -83,13 +85,15 @@ class Trial:
             tried = self._tried_dynamic(api)
             self._write(f"conf.d/{DYNAMIC_FILE}", written(tried), account)
             log = os.path.join(self.folder, "log")
-            process = self._start(log, account)
+            process = self._start(log, account if self.contained is None else None)
             try:
                 return self._judge(process, api, tried, log)
             finally:
                 # There is nothing in it to be ended in order; a graceful end takes it two seconds.
                 process.kill()
                 process.wait()
+                if self.contained is not None:
+                    self.contained.end()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -156,12 +160,12 @@ class Trial:
 
         with open(log, "wb") as file:
             return subprocess.Popen(
-                [self.binary, f"--configFile={self.folder}/traefik.yml"],
+                [*([self.binary] if self.contained is None else self.contained.argv(self.folder)), f"--configFile={self.folder}/traefik.yml"],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env={"HOME": self.folder, "LC_ALL": "C"},
+                env={"HOME": self.folder, "LC_ALL": "C", **({} if self.contained is None else {"PATH": os.environ.get("PATH", os.defpath)})},
                 preexec_fn=with_us,
                 user=account.pw_uid if account else None,
                 group=account.pw_gid if account else None,

@@ -173,6 +173,34 @@ options:
   unit:
     description: The unit's file. If it is another one than Traefik was started by, Traefik is restarted.
     type: path
+  container:
+    description:
+      - How Traefik is run in a container, for a plan that puts it into one. Then C(compose.yml) in O(config_dir) is written with the
+        rest, for the unit to run it by C(docker compose), and the throw-away instance is of the same image. O(binary) is not used.
+      - Published ports belong to the engine's own process, so that whose they are is told by the container that publishes them. Ours is
+        called C(portmap-traefik), as its Compose project and its network are.
+    type: dict
+    suboptions:
+      image:
+        description: The image, by tag or digest. It must be there; this module pulls none.
+        type: str
+        required: true
+      networks:
+        description: Networks of other Compose projects that it joins, for the names of their containers to be known to it. They must exist.
+        type: list
+        elements: str
+        default: []
+      folders:
+        description: Folders of the host that it may read besides, under the same path. Those of all certificates are known already.
+        type: list
+        elements: path
+        default: []
+      ipv6_subnet:
+        description:
+          - A subnet for its own network, such as C(fd00:80::/64). Without one, or with an engine that makes no rules for IPv6, all clients
+            over IPv6 seem to come from one address of the host. They share their rate limits then, and an C(allow) list that has this
+            address is an error.
+        type: str
   environment_file:
     description: The unit's environment, credentials of a DNS provider say. If it is another one than Traefik was started with, Traefik is restarted.
     type: path
@@ -249,6 +277,7 @@ routers:
 """
 
 import grp
+import ipaddress
 import os
 import pwd
 import re
@@ -257,10 +286,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.alfred.portmap.plugins.module_utils._docker import Docker
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Commands, File, carry_out
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, argument_spec, checked
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik import DYNAMIC_FILE, HEADER, REVISION_HEADER, Data, written
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_acme import ARGUMENTS, resolvers, storage_problem, without_secrets
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_container import COMPOSE_FILE, Contained, Container, compose, folders
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import masked, render_dynamic
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_proxy import Traefik, read
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_static import render_static
@@ -280,12 +311,13 @@ class Paths(t.NamedTuple):
     listed: str
     token: str
     page: str
+    compose: str
 
 
 def paths_in(directory: str) -> Paths:
     """Those of a configuration directory."""
     watched = os.path.join(directory, "conf.d")
-    names = ("traefik.yml", os.path.join("conf.d", DYNAMIC_FILE), "certificates.list", "api.token", "maintenance.html")
+    names = ("traefik.yml", os.path.join("conf.d", DYNAMIC_FILE), "certificates.list", "api.token", "maintenance.html", COMPOSE_FILE)
     return Paths(watched, *(os.path.join(directory, name) for name in names))
 
 
@@ -327,21 +359,62 @@ def strays(directory: str) -> list[str]:
 
 def version_of(module: AnsibleModule) -> t.Optional[tuple[int, int]]:
     """The binary's major and minor version; None if that is not known."""
-    binary = module.params["binary"]
-    if not binary or not os.access(binary, os.X_OK):
+    binary, container = module.params["binary"], module.params["container"]
+    if container:
+        argv = ["docker", "run", "--rm", "--network=none", "--entrypoint=traefik", container["image"], "version"]
+    elif binary and os.access(binary, os.X_OK):
+        argv = [binary, "version"]
+    else:
         return None
-    _rc, out, _err = module.run_command([binary, "version"])
+    _rc, out, _err = module.run_command(argv)
     found = re.search(r"^Version:\s*v?([0-9]+)\.([0-9]+)", out, re.MULTILINE)
     return (int(found[1]), int(found[2])) if found else None
 
 
+def account(name: str) -> t.Optional[pwd.struct_passwd]:
+    """A user, None if there is none (yet)."""
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
+
+
+def container_of(params: Data) -> t.Optional[Container]:
+    """How Traefik is contained, None if it is not. Raises ProxyError and OSError."""
+    given = params["container"]
+    if not params["ingress"].get("container"):
+        if given:
+            raise ProxyError("container", given["image"], "is given, and the plan puts Traefik into none (in a map: `container: true` of service proxy)")
+        return None
+    if not given:
+        raise ProxyError("container", None, "must be given: the plan puts Traefik into one (in a map: `container: true` of service proxy)")
+    if params["maintenance"]:
+        rule = "needs a page server that a container does not reach, on its host's loopback: let the route lead to a service that shows your page"
+        raise ProxyError("maintenance", params["maintenance"], rule)
+    subnet = given["ipv6_subnet"]
+    if subnet:
+        try:
+            ipaddress.IPv6Network(subnet)
+        except ValueError as error:
+            raise ProxyError("container.ipv6_subnet", subnet, f"is no subnet of IPv6: {error}") from error
+    user = account(params["user"])
+    ids = f"{user.pw_uid}:{user.pw_gid}" if user else params["user"]
+    groups = sorted(set(os.getgrouplist(user.pw_name, user.pw_gid)) - {user.pw_gid}) if user else []
+    names = re.findall(r"^([A-Za-z_][A-Za-z0-9_]*)=", read(params["environment_file"]), re.MULTILINE) if params["environment_file"] else []
+    return Container(given["image"], tuple(given["networks"]), subnet, ids, tuple(groups), tuple(sorted(set(names))))
+
+
+def seen_by(params: Data, options: Options) -> tuple[str, ...]:
+    """The folders that a container must be shown beside the configuration's."""
+    acme = params["tls"]["acme"] or {}
+    files = [*options.files, *(path for path in (options.backend_ca, acme.get("ca_certificates")) if path)]
+    return tuple(folders([*files, *(os.path.join(one, "any") for one in params["container"]["folders"])], [params["config_dir"]]))
+
+
 def check_storage(acme: Data, user: str) -> None:
     """Raises ProxyError where Traefik would skip the resolver, with a word in its log alone."""
-    try:
-        owner: t.Optional[int] = pwd.getpwnam(user).pw_uid
-    except KeyError:
-        owner = None
-    problem = storage_problem(acme["storage"], owner)
+    owner = account(user)
+    problem = storage_problem(acme["storage"], owner.pw_uid if owner else None)
     if problem:
         raise ProxyError("tls.acme.storage", acme["storage"], f"can't be used: {problem}")
 
@@ -372,6 +445,15 @@ def main() -> None:
         certificates_file={"type": "path", "default": "/run/traefik/certificates.sha256"},
         unit={"type": "path"},
         environment_file={"type": "path"},
+        container={
+            "type": "dict",
+            "options": {
+                "image": {"type": "str", "required": True},
+                "networks": {"type": "list", "elements": "str", "default": []},
+                "folders": {"type": "list", "elements": "path", "default": []},
+                "ipv6_subnet": {"type": "str"},
+            },
+        },
         restart={"type": "bool", "default": False},
         log_level={"type": "str", "choices": ["DEBUG", "INFO", "WARN", "ERROR"], "default": "INFO"},
     )
@@ -382,8 +464,16 @@ def main() -> None:
         token = read(paths.token).strip()
         if TOKEN.fullmatch(token) is None:
             token = secrets.token_hex(32)
+        container = container_of(params)
         options, static, dynamic = render(module, paths, token)
         static_text, dynamic_text = written(static), written(dynamic)
+        docker = Docker(lambda argv: module.run_command(argv, handle_exceptions=False))
+        contained: t.Optional[Contained] = None
+        compose_text: t.Optional[str] = None
+        if container:
+            contained = Contained(container, docker, params["ingress"], seen_by(params, options))
+            kept = [os.path.dirname(params["tls"]["acme"]["storage"])] if params["tls"]["acme"] else []
+            compose_text = written(compose(container, params["ingress"], params["config_dir"], contained.read, kept))
     except ProxyError as error:
         module.fail_json(msg=f"{error}; nothing was changed")
     except KeyError as error:
@@ -401,6 +491,7 @@ def main() -> None:
         File(paths.dynamic, dynamic_text, secret=True, **owned),
         File(paths.page, options.page if params["ingress"].get("maintenance") else None, **owned),
         File(paths.static, static_text, **owned),
+        File(paths.compose, compose_text, **owned),
     ]
     commands = Commands(
         lambda argv: module.run_command(argv, handle_exceptions=False),
@@ -418,14 +509,16 @@ def main() -> None:
         dynamic_path=paths.dynamic,
         token=token,
         commands=commands,
-        binary=params["binary"],
-        started_with=tuple(path for path in (params["unit"], params["environment_file"]) if path),
+        binary=None if contained else params["binary"],
+        started_with=tuple(path for path in (params["unit"], params["environment_file"], paths.compose if contained else None) if path),
         started_file=params["started_file"],
         certificates_file=params["certificates_file"],
         user=params["user"],
         acme=bool(params["tls"]["acme"]),
         timeout=params["timeout"],
         restart=params["restart"],
+        docker=docker,
+        contained=contained,
     )
     for name in strays(paths.watched):
         module.warn(f"{os.path.join(paths.watched, name)}: Traefik loads this hidden file too, and before ours: remove it if it is a leftover")
@@ -441,6 +534,8 @@ def main() -> None:
         paths.dynamic: HEADER + dump(masked(dynamic)),
         paths.listed: "".join(f"{path}\n" for path in options.files),
     }
+    if compose_text or before[paths.compose]:
+        after[paths.compose] = compose_text or ""
     if params["ingress"].get("maintenance") or before[paths.page]:
         after[paths.page] = options.page if params["ingress"].get("maintenance") else ""
     module.exit_json(
@@ -449,10 +544,7 @@ def main() -> None:
         reloaded=outcome.reloaded,
         proof=[shown(one) for one in outcome.proof],
         routers=sorted(name for section in ("http", "tcp", "udp") for name in dynamic.get(section, {}).get("routers", {})),
-        diff=[
-            {"before_header": path, "before": before[path].replace("\0", "\n"), "after_header": path, "after": text}
-            for path, text in after.items()
-        ],
+        diff=[{"before_header": path, "before": before[path].replace("\0", "\n"), "after_header": path, "after": text} for path, text in after.items()],
     )
 
 
