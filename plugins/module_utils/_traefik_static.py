@@ -28,7 +28,8 @@ def render_static(ingress: Data, directory: str, resolvers: t.Optional[Data] = N
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": log_level},
         "accessLog": KEEP if access_log else None,
-        "providers": {"file": {"directory": directory, "watch": True}},
+        # By itself Traefik lets 2 s pass between two changes; ours come one at a time, and whole.
+        "providers": {"providersThrottleDuration": "200ms", "file": {"directory": directory, "watch": True}},
     }
     if ingress["api"]:
         _require_loopback("ingress.api.address", ingress["api"]["address"])
