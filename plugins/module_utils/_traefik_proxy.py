@@ -38,13 +38,14 @@ from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options impo
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_tls import first_of, served
 from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, listeners
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik import REVISION_HEADER, Data
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_acme import progress
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_api import Api, NoAnswer, Reply, Silent, differences, fingerprint, names
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_container import NAME, Contained
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import revision
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_trial import Trial
 from ansible_collections.alfred.portmap.plugins.module_utils._yaml import load
 
-THROTTLE = 2.0  # seconds: providers.providersThrottleDuration, Traefik's default
+THROTTLE = 2.0  # seconds: providers.providersThrottleDuration by default, as one may have that was started before we set it
 HANDSHAKES = 200  # at most that many names are asked for their certificate
 
 
@@ -96,7 +97,7 @@ class Traefik:
     started_file: str
     certificates_file: str
     user: str
-    acme: bool
+    acme: t.Optional[Data]
     timeout: float
     docker: Docker
     contained: t.Optional[Contained] = None  # if it is in a container
@@ -259,7 +260,7 @@ class Traefik:
             seen = [*self._prove_sockets(), *self._prove_content(), *self._prove_certificates()]
             if self.contained is not None:
                 self.contained.prove_admission()
-            return seen
+            return [*seen, progress(self.ingress, self.acme)] if self.acme else seen
         except ChangeError as error:
             raise ChangeError(f"{error}{self.commands.last_words()}") from None
 

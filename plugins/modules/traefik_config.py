@@ -69,75 +69,86 @@ options:
         elements: str
         default: []
       acme:
-        description: Let an ACME server such as Let's Encrypt issue certificates for all routes whose TLS Traefik ends.
+        description:
+          - Let an ACME server such as Let's Encrypt issue certificates for all routes that the proxy itself ends TLS of.
+          - What can't work is an error before anything is written, such as a challenge without the entrypoint that the server asks at.
         type: dict
         suboptions:
           email:
-            description: Account address.
+            description: Address of the account.
             type: str
             required: true
           challenge:
-            description: How to prove that the names are ours. V(http) needs an entrypoint on port 80, V(tls) one on port 443.
+            description:
+              - How to prove that the names are ours.
+              - V(http) needs an entrypoint for plain http on port 80, V(tls) one on port 443 that ends TLS itself.
+              - V(dns) needs O(tls.acme.dns_provider), and is the only one for wildcards.
             type: str
             choices: [http, tls, dns]
             default: tls
           ca_server:
-            description: Directory URL of the ACME server. Let's Encrypt's if it is not set.
+            description: Directory URL of the ACME server. Without it Let's Encrypt's.
             type: str
           staging:
-            description: Whether it is Let's Encrypt's staging, whose certificates nobody trusts, and whose limits are wide.
+            description:
+              - Use Let's Encrypt's staging, whose certificates nobody trusts and whose limits are wide.
+              - What either of them issued stays in the storage. After a switch the other one's is served.
             type: bool
             default: false
           ca_certificates:
-            description: Certificates of the authorities that the ACME server's own certificate is checked by, PEM.
+            description:
+              - File of certificates (PEM) that the ACME server's own certificate is checked with, instead of the system's.
+              - Needs Traefik 3.2 or later. For an older one put E(LEGO_CA_CERTIFICATES) into its environment.
             type: path
           storage:
-            description: Where Traefik keeps account and certificates. The file is 0600 and Traefik's own.
+            description: Where Traefik keeps accounts and certificates with their keys. It makes the file, with mode 0600, and takes no other mode.
             type: path
             default: /var/lib/traefik/acme.json
           key_type:
-            description: What kind of key a certificate is for.
+            description: Kind of the certificates' keys.
             type: str
             choices: [EC256, EC384, RSA2048, RSA4096, RSA8192]
             default: EC256
           dns_provider:
-            description: The DNS provider's name in lego, for V(dns). Its credentials belong into the unit's environment.
+            description: The DNS provider, by lego's name of it. Its credentials belong into the environment of Traefik's unit.
             type: str
           dns_resolvers:
-            description: Name servers to ask whether the DNS has taken the proof up, each an address with or without a port.
+            description: DNS servers to ask whether the proof has spread, as address with or without port. Without any the system's.
             type: list
             elements: str
             default: []
           dns_propagation:
-            description: How that is waited for.
+            description: How to tell that the proof has spread, before the ACME server is told to look.
             type: dict
             suboptions:
               delay:
-                description: Seconds to wait first.
+                description: Seconds to wait before the first look.
                 type: int
                 default: 0
               checks:
-                description: Whom to ask. V(all) are the domain's own name servers, V(resolvers) those of O(tls.acme.dns_resolvers).
+                description:
+                  - Whom to ask. V(all) the zone's own servers, V(resolvers) O(tls.acme.dns_resolvers) alone, as from within a split DNS, V(none) nobody.
+                  - V(resolvers) needs Traefik 3.3 or later.
                 type: str
                 choices: [all, resolvers, none]
                 default: all
           eab:
-            description: An external account that the ACME server binds ours to.
+            description: External account binding, for servers that want one.
             type: dict
             suboptions:
               kid:
-                description: Its name.
+                description: The key's identifier.
                 type: str
                 required: true
               hmac:
-                description: Its key, base64url.
+                description: The key, base64url.
                 type: str
                 required: true
           profile:
-            description: The ACME server's name of the kind of certificate.
+            description: The server's profile to ask for, such as V(tlsserver) or V(shortlived). Needs Traefik 3.4 or later.
             type: str
           certificates_duration:
-            description: Hours that certificates are valid for, if that is not 90 days; Traefik renews by it.
+            description: Hours that the server's certificates are valid. Traefik renews by it, and takes 2160 (90 days) for granted.
             type: int
   config_dir:
     description:
@@ -291,6 +302,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change impor
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, argument_spec, checked
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik import DYNAMIC_FILE, HEADER, REVISION_HEADER, Data, written
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_acme import ARGUMENTS, resolvers, storage_problem, without_secrets
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_acme import files as acme_files
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_container import COMPOSE_FILE, Contained, Container, compose, folders
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import masked, render_dynamic
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_proxy import Traefik, read
@@ -331,10 +343,11 @@ def refuse_missing(module: AnsibleModule, paths: Paths, options: Options) -> Non
     if not module.params["ingress"].get("container") and not (binary and os.access(binary, os.X_OK)):
         module.fail_json(msg=f"binary: {binary!r} is no program; nothing was changed")
     # Traefik would serve a certificate of its own, and say so in its log alone.
-    missing = [path for path in options.files if not os.path.isfile(path)]
+    needed = (*options.files, *acme_files(module.params["tls"]["acme"] or {}))
+    missing = [path for path in needed if not os.path.isfile(path)]
     if missing:
-        module.fail_json(msg=f"tls.certificates: {', '.join(missing)}: no such file; nothing was changed")
-    closed = unreadable(options.files, module.params["user"])
+        module.fail_json(msg=f"tls: {', '.join(missing)}: no such file; nothing was changed")
+    closed = unreadable(needed, module.params["user"])
     if closed:
         why = "is it there, and may its group read it and search its folders?"
         module.fail_json(msg=f"user {module.params['user']} can't read {', '.join(closed)}: {why} Nothing was changed")
@@ -489,7 +502,7 @@ def main() -> None:
         File(paths.token, f"{token}\n", 0o600, secret=True, **owned),
         File(paths.listed, "".join(f"{path}\0" for path in options.files), **owned),
         File(paths.dynamic, dynamic_text, secret=True, **owned),
-        File(paths.page, options.page if params["ingress"].get("maintenance") else None, **owned),
+        File(paths.page, options.page if params["ingress"].get("maintenance") else None, 0o644, **owned),
         File(paths.static, static_text, **owned),
         File(paths.compose, compose_text, **owned),
     ]
@@ -514,7 +527,7 @@ def main() -> None:
         started_file=params["started_file"],
         certificates_file=params["certificates_file"],
         user=params["user"],
-        acme=bool(params["tls"]["acme"]),
+        acme=params["tls"]["acme"],
         timeout=params["timeout"],
         restart=params["restart"],
         docker=docker,
