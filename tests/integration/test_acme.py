@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import stat
 import subprocess
-import sys
 import time
 import typing as t
 
 import pytest
-from test_traefik import SERVICE, TRAEFIK, Edge
+from edge import SMALL, TRAEFIK, Edge, route
 
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_acme import (
     issued,
@@ -69,7 +69,7 @@ class Authority:
         making = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=acme"]
         names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", f"{self.bundle}.key", "-out", str(self.bundle)]
         subprocess.run([*making, *names], capture_output=True, check=True)
-        self.edge.spawn(sys.executable, str(SERVICE), "--name", "one", "http://127.0.0.1:9001")
+        self.edge.serve("one", 9001)
         nothing = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""]
         self.edge.spawn("pebble-challtestsrv", *nothing, "-dns01", "127.0.0.1:8053", "-management", "127.0.0.1:8055")
         self.pebble(14000)
@@ -98,39 +98,36 @@ class Authority:
         """The option tls.acme."""
         return {"email": "ops@example.net", "challenge": "tls", "ca_server": DIRECTORY, "ca_certificates": str(self.bundle), "storage": str(storage), **changes}
 
-    def traefik(self, acme: Data, ingress: Data, users: t.Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start Traefik."""
-        redirect = {"redirections": {"entryPoint": {"to": ":443", "scheme": "https", "permanent": True}}}
+    def configure(self, acme: Data, ingress: Data, check: bool = False, **options: t.Any) -> Data:
+        """Let the module configure Traefik, and start it."""
+        return self.edge.configure(check=check, ingress=ingress, tls={"acme": acme}, user="root", **options)
+
+    @contextlib.contextmanager
+    def traefik(self, acme: Data, ingress: Data) -> t.Iterator[None]:
+        """A Traefik of the test's own, which takes up what was issued ten times as soon, with the same resolvers."""
+        folder = self.folder / "own"
+        folder.mkdir(exist_ok=True)
         static = {
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
             "log": {"level": "DEBUG"},
-            # It takes up each certificate like a change of the configuration: no more than one in that time.
-            "providers": {"providersThrottleDuration": "200ms", "file": {"directory": str(self.edge.config / "conf.d"), "watch": True}},
-            "api": {"dashboard": False, "insecure": False},
-            "entryPoints": {"web": {"address": ":80", "http": redirect}, "websecure": {"address": ":443"}, "portmap.api": {"address": "127.0.0.1:8880"}},
+            "providers": {"providersThrottleDuration": "200ms", "file": {"filename": str(folder / "dynamic.yml")}},
+            "entryPoints": {name: {"address": f":{entrypoint['port']}"} for name, entrypoint in ingress["entrypoints"].items()},
             "certificatesResolvers": resolvers(ingress, acme),
         }
-        routers: Data = {"portmap.api": {"entryPoints": ["portmap.api"], "rule": "PathPrefix(`/api`)", "service": "api@internal"}}
-        for name, route in ingress["routes"].items():
-            host = route["host"]
-            rule = f"HostRegexp(`^[^.]+{host[1:]}$`)" if host.startswith("*.") else f"Host(`{host}`)"
-            routers[name] = {"entryPoints": ["websecure"], "rule": rule, "service": "one", "tls": router_tls(acme, host)}
-            if users:
-                routers[name]["middlewares"] = ["users"]
-        http: Data = {"routers": routers, "services": {"one": {"loadBalancer": {"servers": [{"url": "http://127.0.0.1:9001"}]}}}}
-        if users:
-            http["middlewares"] = {"users": {"basicAuth": {"users": list(users)}}}
-        (self.edge.config / "traefik.yml").write_text(dump(static))
-        (self.edge.config / "conf.d/portmap.yml").write_text(dump({"http": http}))
-        command = ["env", f"EXEC_PATH={self.update}", TRAEFIK, f"--configFile={self.edge.config / 'traefik.yml'}"]
-        process = self.edge.spawn(*command)
-        self.until(lambda: self.edge.api("version") is not None, "Traefik does not start")
-        return process
-
-    def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """End a Traefik."""
-        process.terminate()
-        process.wait()
+        routers = {
+            name: {"entryPoints": ["websecure"], "rule": f"Host(`{one['host']}`)", "service": "one", "tls": router_tls(acme, one["host"])}
+            for name, one in ingress["routes"].items()
+        }
+        services = {"one": {"loadBalancer": {"servers": [{"url": "http://127.0.0.1:9001"}]}}}
+        (folder / "static.yml").write_text(dump(static))
+        (folder / "dynamic.yml").write_text(dump({"http": {"routers": routers, "services": services}}))
+        self.edge.systemctl("stop")
+        process = self.edge.spawn(TRAEFIK, f"--configFile={folder / 'static.yml'}")
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
     def serves(self, host: str) -> bool:
         """Whether a client that trusts nobody but this authority gets the service by that name."""
@@ -165,12 +162,10 @@ def told(certificate: str, *what: str) -> str:
 
 
 def ingress(*hosts: str) -> Data:
-    """The ingress part of a plan with a route for each name."""
-    entrypoints = {
-        "web": {"port": 80, "protocol": "http", "tls": False, "redirect_to": {"entrypoint": "websecure", "port": 443}, "proxies_in_front": None},
-        "websecure": {"port": 443, "protocol": "http", "tls": True, "redirect_to": None, "proxies_in_front": None},
-    }
-    return {"entrypoints": entrypoints, "routes": {f"route{number}": {"host": host, "tls": True} for number, host in enumerate(hosts)}}
+    """The ingress part of a plan with a route for each name. On port 80 everything is sent to https."""
+    web = {"port": 80, "tls": False, "redirect_to": {"entrypoint": "websecure", "port": 443}, "proxies_in_front": None}
+    routes = {f"route{number}": route("", host=host) for number, host in enumerate(hosts)}
+    return {**SMALL, "entrypoints": {"web": web, **SMALL["entrypoints"]}, "routes": routes}
 
 
 @pytest.fixture(scope="module")
@@ -189,15 +184,16 @@ DNS = {"dns_provider": "exec", "dns_resolvers": ["127.0.0.1:8053"], "dns_propaga
 
 @pytest.mark.parametrize(
     ("challenge", "more", "hosts"),
-    [("http", {}, ["by-http.example.net"]), ("tls", {}, ["by-tls.example.net"]), ("dns", DNS, ["by-dns.example.net", "*.wild.example.net"])],
-    ids=["http", "tls", "dns"],
+    [("http", {}, ["by-http.example.net"]), ("dns", DNS, ["by-dns.example.net", "*.wild.example.net"]), ("tls", {}, ["by-tls.example.net"])],
+    ids=["http", "dns", "tls"],
 )
-def test_certificates_are_issued_and_served(authority: Authority, challenge: str, more: Data, hosts: list[str]) -> None:
-    """By the server's own validation at the ports that Let's Encrypt asks at; on 80 all else is sent to https."""
+def test_certificates_are_issued_and_served(authority: Authority, monkeypatch: pytest.MonkeyPatch, challenge: str, more: Data, hosts: list[str]) -> None:
+    """By the server's own validation, at the ports that Let's Encrypt asks at."""
+    monkeypatch.setenv("EXEC_PATH", str(authority.update))  # in the place of the unit's environment
     storage, before = authority.storage(), authority.said(ISSUED)
     acme = authority.acme(storage, challenge=challenge, **more)
-    assert storage_problem(str(storage)) is None, "Traefik makes it itself"
-    traefik = authority.traefik(acme, ingress(*hosts))
+    answer = authority.configure(acme, ingress(*hosts))
+    assert answer.get("restarted") is True, answer
     for host in hosts:
         name = host.replace("*", "any")
         authority.until(lambda name=name: authority.serves(name), f"{host} is not served")  # type: ignore[misc]
@@ -207,25 +203,49 @@ def test_certificates_are_issued_and_served(authority: Authority, challenge: str
         assert "ASN1 OID: prime256v1" in told(shown, "-text"), "another key than the one that was asked for"
     authority.until(lambda: issued(storage.read_text()) == wanted(ingress(*hosts)), "the storage does not have what is served")
     assert stat.S_IMODE(storage.stat().st_mode) == 0o600
-    assert storage_problem(str(storage), os.getuid()) is None
     assert authority.said(ISSUED) - before == len(hosts)
-    authority.stop(traefik)
 
 
 def test_after_a_restart_what_is_there_is_served_and_nothing_is_issued_again(authority: Authority) -> None:
     """A Traefik that asked at each start would soon be over Let's Encrypt's limits."""
-    acme, routes = authority.acme(authority.storage()), ingress("kept.example.net")
-    first = authority.traefik(acme, routes)
-    authority.until(lambda: authority.serves("kept.example.net"), "it is not issued")
-    serial = told(authority.certificate("kept.example.net"), "-serial")
-    authority.stop(first)
+    acme, routes, host = authority.acme(authority.storage()), ingress("kept.example.net"), "kept.example.net"
+    assert authority.configure(acme, routes, log_level="DEBUG").get("changed") is True
+    authority.until(lambda: issued(pathlib.Path(acme["storage"]).read_text()) == {host} and authority.serves(host), "it is not issued")
+    serial = told(authority.certificate(host), "-serial")
     kept, before = authority.said(KEPT), authority.said(ISSUED)
-    again = authority.traefik(acme, routes)
+    authority.edge.systemctl("restart")
     authority.until_said(KEPT, kept)
-    authority.until(lambda: authority.serves("kept.example.net"), "what was kept is not served")
-    assert told(authority.certificate("kept.example.net"), "-serial") == serial
+    authority.until(lambda: authority.serves(host), "what was kept is not served")
+    assert told(authority.certificate(host), "-serial") == serial
+    answer = authority.configure(acme, routes, log_level="DEBUG")
+    assert (answer["changed"], answer["restarted"]) == (False, False)
     assert authority.said(ISSUED) == before
-    authority.stop(again)
+
+
+def test_what_can_not_work_is_refused_and_leaves_the_running_one_alone(authority: Authority) -> None:
+    storage, files, pid = authority.storage(), authority.edge.files(), authority.edge.pid
+    storage.write_text("{}")
+    storage.chmod(0o640)
+    only_https = {**ingress("kept.example.net"), "entrypoints": SMALL["entrypoints"]}
+    for acme, routes, said in (
+        (authority.acme(storage), ingress("kept.example.net"), f"{storage} has mode 0640 and must have 0600"),
+        (authority.acme(authority.storage(), challenge="http"), only_https, "no entrypoint for plain http there"),
+        (authority.acme(authority.storage(), staging=True), ingress("kept.example.net"), "leave one out"),
+    ):
+        answer = authority.configure(acme, routes)
+        assert answer["failed"] is True and said in answer["msg"], answer
+        assert "nothing was changed" in answer["msg"]
+    assert (authority.edge.files(), authority.edge.pid) == (files, pid)
+    assert authority.serves("kept.example.net")
+
+
+def test_staging_is_a_switch_and_the_key_of_an_account_is_not_shown(authority: Authority) -> None:
+    acme = {"email": "ops@example.net", "staging": True, "storage": str(authority.storage()), "eab": {"kid": "kid-1", "hmac": EAB_KEY}}
+    answer = authority.configure(acme, ingress("kept.example.net"), check=True)
+    assert answer["changed"] is True, answer
+    shown = json.dumps(answer)
+    assert "https://acme-staging-v02.api.letsencrypt.org/directory" in shown
+    assert EAB_KEY not in shown
 
 
 def test_after_a_switch_of_servers_the_new_ones_certificates_are_served_and_after_the_switch_back_the_old_ones(authority: Authority) -> None:
@@ -234,11 +254,10 @@ def test_after_a_switch_of_servers_the_new_ones_certificates_are_served_and_afte
     serials = []
     for server in (DIRECTORY, "https://localhost:14000/dir", DIRECTORY):
         acme, before = authority.acme(storage, ca_server=server), authority.said(ISSUED)
-        traefik = authority.traefik(acme, routes)
-        authority.until(lambda: authority.serves(host), "nothing is served")
-        serials.append((told(authority.certificate(host), "-serial"), authority.said(ISSUED) - before))
-        authority.until(lambda acme=acme: issued(storage.read_text(), resolver_name(acme)) == {host}, "it is not kept")  # type: ignore[misc]
-        authority.stop(traefik)
+        with authority.traefik(acme, routes):
+            authority.until(lambda: authority.serves(host), "nothing is served")
+            serials.append((told(authority.certificate(host), "-serial"), authority.said(ISSUED) - before))
+            authority.until(lambda acme=acme: issued(storage.read_text(), resolver_name(acme)) == {host}, "it is not kept")  # type: ignore[misc]
     first, second, third = serials
     assert (first[1], second[1], third[1]) == (1, 1, 0)
     assert first[0] == third[0] != second[0]
@@ -251,10 +270,9 @@ def test_a_storage_that_we_refuse_is_one_that_traefik_serves_nothing_from(author
     storage.chmod(mode)
     problem = storage_problem(str(storage))
     assert problem is not None and said in problem
-    traefik = authority.traefik(authority.acme(storage), ingress("unserved.example.net"))
-    authority.until_said(SKIPPED, skipped)
-    assert "TRAEFIK DEFAULT CERT" in told(authority.certificate("unserved.example.net"), "-subject")
-    authority.stop(traefik)
+    with authority.traefik(authority.acme(storage), ingress("unserved.example.net")):
+        authority.until_said(SKIPPED, skipped)
+        authority.until(lambda: authority.edge.served("unserved.example.net") == "TRAEFIK DEFAULT CERT", "it does not serve its own")
 
 
 def test_an_account_that_is_bound_to_another_one(authority: Authority) -> None:
@@ -262,9 +280,8 @@ def test_an_account_that_is_bound_to_another_one(authority: Authority) -> None:
     root = authority.folder / "root-14001.pem"
     root.write_text(authority.ask("https://127.0.0.1:15001/roots/0", "--cacert", str(authority.bundle)))
     bound = authority.acme(authority.storage(), ca_server="https://127.0.0.1:14001/dir", eab={"kid": "kid-1", "hmac": EAB_KEY})
-    traefik = authority.traefik(bound, ingress("bound.example.net"))
-    authority.until(lambda: bool(authority.ask("https://bound.example.net/", "--cacert", str(root))), "it is not issued")
-    authority.stop(traefik)
+    with authority.traefik(bound, ingress("bound.example.net")):
+        authority.until(lambda: bool(authority.ask("https://bound.example.net/", "--cacert", str(root))), "it is not issued")
 
 
 def test_traefik_knows_every_key_that_we_write(authority: Authority) -> None:
@@ -292,10 +309,10 @@ def test_traefik_knows_every_key_that_we_write(authority: Authority) -> None:
 
 def test_the_filters_hashes_are_checked(authority: Authority) -> None:
     password, url = "pä$$ `wörd \\ \"'", "https://users.example.net/"
-    lines = [f"{scheme}:{user_hash(password, scheme)}" for scheme in ("bcrypt", "apr1")]
-    traefik = authority.traefik(authority.acme(authority.storage()), ingress("users.example.net"), lines)
-    authority.until(lambda: authority.edge.status(url) == 401, "nobody is asked for a password")
+    users = [{"name": scheme, "hash": user_hash(password, scheme)} for scheme in ("bcrypt", "apr1")]
+    routes = {**SMALL, "routes": {"users": route("users", auth="default")}}
+    assert authority.edge.configure(ingress=routes, users=users).get("changed") is True
+    assert authority.edge.status(url) == 401
     for name in ("bcrypt", "apr1"):
         assert authority.edge.status(url, "-u", f"{name}:{password}") == 200
         assert authority.edge.status(url, "-u", f"{name}:{password}.") == 401
-    authority.stop(traefik)
