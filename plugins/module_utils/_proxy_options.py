@@ -40,24 +40,10 @@ CIPHERS = {
 # What is worth compressing: text in its many forms. Pictures, archives and the like are compressed already, and events must not wait
 # for more of them.
 COMPRESSED = (
-    "text/html",
-    "text/plain",
-    "text/css",
-    "text/csv",
-    "text/javascript",
-    "text/markdown",
-    "text/xml",
-    "application/atom+xml",
-    "application/javascript",
-    "application/json",
-    "application/ld+json",
-    "application/manifest+json",
-    "application/problem+json",
-    "application/rss+xml",
-    "application/wasm",
-    "application/xhtml+xml",
-    "application/xml",
-    "image/svg+xml",
+    *(f"text/{kind}" for kind in ("html", "plain", "css", "javascript", "xml", "csv", "markdown", "calendar", "vtt")),
+    *(f"application/{kind}" for kind in ("json", "ld+json", "geo+json", "manifest+json", "problem+json", "vnd.api+json", "graphql-response+json")),
+    *(f"application/{kind}" for kind in ("javascript", "x-javascript", "xml", "xhtml+xml", "rss+xml", "atom+xml", "x-ndjson", "yaml", "wasm")),
+    *("image/svg+xml", "image/bmp", "font/ttf", "font/otf", "application/vnd.ms-fontobject"),
 )
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a header's name (RFC 9110, 5.6.2)
