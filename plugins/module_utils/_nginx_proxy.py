@@ -13,7 +13,6 @@ hash, which a server on a unix socket answers with.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import os
 import re
@@ -26,6 +25,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.alfred.portmap.plugins.module_utils import _nginx_distribution as distribution
+from ansible_collections.alfred.portmap.plugins.module_utils._files import read_text, sha256
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx import CONTROL_SOCKET, ERRORS, MAIN, Tree
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_processes import Process, masters, processes, runs_with, workers
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import Link, main_file
@@ -62,11 +62,27 @@ class ServedCertificate:
 
 
 @dataclass
+class NginxCommands(Commands):
+    """Whose stop is none where the unit ran somebody else's configuration before: with our drop-in gone it runs that again."""
+
+    replaces: bool = field(default=False, init=False)
+    told: str = field(default="", init=False)
+
+    def halt(self) -> None:
+        """Stop nginx, or start what it was before."""
+        if not self.replaces:
+            super().halt()
+            return
+        self.take_up(RESTART)
+        self.told = ". The nginx that ran before, with another configuration, was started again"
+
+
+@dataclass
 class Nginx:
     """The proxy of _proxy_change."""
 
     run: distribution.Run
-    commands: Commands
+    commands: NginxCommands
     binary: t.Optional[str]
     config_dir: str
     run_dir: str
@@ -76,7 +92,6 @@ class Nginx:
     certificates: t.Sequence[ServedCertificate]
     unit_file: t.Optional[str] = None
     take_over: bool = False
-    restart: bool = False  # in any case
     tried: bool = True  # whether `nginx -t` can be asked: in check mode certificates may not be there yet
     name: str = "nginx"
     found_release: str = field(default="", init=False)
@@ -132,6 +147,7 @@ class Nginx:
                     " that it may go: take_over (variable nginx_take_over)"
                 )
             found |= self._family(there, [master])
+        self.commands.replaces = bool(found)
         return found
 
     @staticmethod
@@ -180,11 +196,11 @@ class Nginx:
     def due(self, files: t.Sequence[File]) -> str:
         """What it needs to run these files."""
         master = self.found_master
-        if master is None or self.restart:
+        if master is None:
             return RESTART
         if self.binary and os.path.exists(self.binary) and master.program not in ("", os.path.realpath(self.binary)):
             return RESTART  # of another binary: an upgrade puts a new file in the place of the one that runs
-        if self.unit_file and self._unit_differs():
+        if self.unit_file and self._unit_differs(files):
             return RESTART
         link = next((one for one in files if isinstance(one, Link)), None)
         try:
@@ -193,11 +209,11 @@ class Nginx:
             return RESTART
         return RELOAD if link is not None and link.release != running else NOTHING
 
-    def _unit_differs(self) -> bool:
-        """Whether it was started by another unit file than there is now: the unit records the hash of its own."""
+    def _unit_differs(self, files: t.Sequence[File]) -> bool:
+        """Whether it was started by another unit file than there is, or will be: the unit records the hash of its own."""
         try:
-            with open(str(self.unit_file), "rb") as file:
-                now = hashlib.sha256(file.read()).hexdigest()
+            text = next((one.text or "" for one in files if one.path == self.unit_file), None)
+            now = sha256(read_text(str(self.unit_file)) if text is None else text)
             with open(os.path.join(self.run_dir, "started.sha256"), encoding="ascii", errors="replace") as file:
                 return file.read().split(None, 1)[:1] != [now]
         except FileNotFoundError:

@@ -109,13 +109,13 @@ options:
     type: path
   unit:
     description:
-      - A file of nginx's unit that, if it is another one than nginx was started by, makes a restart due. The unit must write its SHA-256 to
-        C(started.sha256) in O(run_dir) before it starts nginx.
+      - A file of nginx's unit, a drop-in say, that this module writes with O(unit_content), and that goes again if the change is undone. Its directory must
+        exist.
+      - It must write its own SHA-256 to C(started.sha256) in O(run_dir) before it starts nginx. If that is another one, a restart is due.
     type: path
-  restart:
-    description: Whether a restart is due in any case, for what can't be seen from the files.
-    type: bool
-    default: false
+  unit_content:
+    description: The text of O(unit).
+    type: str
   restart_command:
     description: What starts nginx, or starts it anew.
     type: list
@@ -153,6 +153,7 @@ EXAMPLES = r"""
       X-Content-Type-Options: nosniff
     acme_webroot: /var/www/acme
     unit: /etc/systemd/system/nginx.service.d/portmap.conf
+    unit_content: "{{ lookup('ansible.builtin.template', 'portmap.conf.j2') }}"
 """
 
 RETURN = r"""
@@ -192,10 +193,10 @@ from ansible_collections.alfred.portmap.plugins.module_utils._nginx import rende
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_binary import Binary, parse
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_certificates import Certificate, choose, read_certificate
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_context import Context, Data, Host
-from ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy import Nginx, ServedCertificate
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy import Nginx, NginxCommands, ServedCertificate
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_stream import doors
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import directory_of, files_of, link_of, prune, read_release
-from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Commands, Door, carry_out
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Door, File, carry_out
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, argument_spec, checked
 
 USERS = ("www-data", "nginx", "http", "nobody")
@@ -313,9 +314,9 @@ def main() -> None:
         worker_connections={"type": "int", "default": 8192},
         drain_timeout={"type": "int", "default": 3600},
         unit={"type": "path"},
-        restart={"type": "bool", "default": False},
+        unit_content={"type": "str"},
     )
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=spec, required_together=[("unit", "unit_content")], supports_check_mode=True)
     params: Data = module.params
     config_dir = params["config_dir"]
     path, binary = look_at(module)
@@ -323,7 +324,8 @@ def main() -> None:
     try:
         context = context_of(module, binary, user, group)
         tree = render(context)
-        files = files_of(tree, config_dir, gid)
+        unit = [File(params["unit"], params["unit_content"], 0o644)] if params["unit"] else []
+        files = [*unit, *files_of(tree, config_dir, gid)]
         ports = [Door(transport, "", port) for transport, port in doors(params["ingress"])]
         names = to_be_shown(context)
     except ProxyError as error:
@@ -333,7 +335,7 @@ def main() -> None:
     except (AttributeError, TypeError) as error:
         module.fail_json(msg=f"ingress: {error}; nothing was changed")
     complete = all(one.digest for one in context.host.certificates)
-    commands = Commands(run(module), params["restart_command"], params["reload_command"], params["stop_command"], params["displaces"])
+    commands = NginxCommands(run(module), params["restart_command"], params["reload_command"], params["stop_command"], params["displaces"])
     proxy = Nginx(
         run=run(module),
         commands=commands,
@@ -347,9 +349,9 @@ def main() -> None:
         certificates=names,
         unit_file=params["unit"],
         take_over=params["take_over"],
-        restart=params["restart"],
     )
     try:
+        unit_before = [one.present().text or "" for one in unit]
         previous = link_of(config_dir).release
         before = read_release(config_dir, previous)
         outcome = carry_out(proxy, commands, files, module.check_mode)
@@ -358,7 +360,7 @@ def main() -> None:
     except ChangeError as error:
         if not module.check_mode:
             prune(config_dir, {link_of(config_dir).release})
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=f"{error}{commands.told}")
     release = tree.release
     if not module.check_mode and previous != release:
         prune(config_dir, {previous, release})
@@ -370,12 +372,13 @@ def main() -> None:
         release=release,
         proof=outcome.proof,
         diff=[
+            *({"before_header": one.path, "before": text, "after_header": one.path, "after": one.text} for one, text in zip(unit, unit_before)),
             {
                 "before_header": config_dir,
                 "before": shown(before, directory_of(config_dir, previous), previous) if before else "",
                 "after_header": config_dir,
                 "after": shown(tree.placed(directory), directory, release),
-            }
+            },
         ],
     )
 
