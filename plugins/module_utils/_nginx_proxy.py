@@ -112,7 +112,7 @@ class Nginx:
         ours = [one for one in masters(there) if runs_with(one, self.main)]
         replaced = self._replaced([one for one in masters(there) if one not in ours], there)
         family = self._family(there, ours)
-        holders = foreign_holders(self.doors, lambda one: one.owner is not None and one.owner.pid in family | replaced, self.commands.displaces)
+        holders = foreign_holders(self.doors, lambda one: one.owner is not None and one.owner.pid in family | replaced, self.commands.is_displaced)
         if holders:
             raise ChangeError(f"nginx can't have its ports: {'; '.join(holders)}")
         self.said = self._length()

@@ -144,6 +144,18 @@ class Commands:
         """Whether the unit that makes place still runs."""
         return bool(self.displaces) and self.run(["systemctl", "is-active", "--quiet", str(self.displaces)])[0] == 0
 
+    def is_displaced(self, listener: Listener) -> bool:
+        """Whether a listener is of the unit that makes place. Where a socket's process is not seen (another user's, in a container), its user counts."""
+        if not self.displaces:
+            return False
+        if listener.owner is not None:
+            return listener.owner.unit in (self.displaces, f"{self.displaces}.service")
+        _rc, out, _err = self.run(["systemctl", "show", "--property", "MainPID", "--value", self.displaces])
+        try:
+            return out.strip() not in ("", "0") and os.stat(f"/proc/{out.strip()}").st_uid == listener.uid
+        except OSError:
+            return False  # it ended
+
     def take_up(self, due: str) -> None:
         """Restart or reload the proxy; what it displaces is stopped right before. Raises ChangeError."""
         if due == RELOAD:
@@ -204,7 +216,7 @@ def differing(files: t.Sequence[File]) -> list[File]:
 def foreign_holders(
     doors: t.Iterable[Door],
     is_ours: t.Callable[[Listener], bool],
-    displaces: t.Optional[str],
+    is_displaced: t.Callable[[Listener], bool],
     found: t.Optional[t.Sequence[Listener]] = None,
     named: t.Callable[[Listener], str] = owner_text,
 ) -> list[str]:
@@ -216,7 +228,7 @@ def foreign_holders(
     held: list[str] = []
     for door in doors:
         for one in door.held_by(there):
-            if is_ours(one) or (displaces and one.owner is not None and one.owner.unit in (displaces, f"{displaces}.service")):
+            if is_ours(one) or is_displaced(one):
                 continue
             held.append(f"{door} is held by {named(one) or f'a process that is not seen, of user id {one.uid}'}")
     return list(dict.fromkeys(held))

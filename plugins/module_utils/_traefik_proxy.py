@@ -120,7 +120,7 @@ class Traefik:
         reply = self._ask_patiently()
         proven = isinstance(reply, Reply) and reply.status == 200 and reply.revision != ""
         own = [one for one in there if self._is_ours(one, proven)]
-        held = foreign_holders(self._doors(), lambda one: self._is_ours(one, proven), self.commands.displaces, there, self._named)
+        held = foreign_holders(self._doors(), lambda one: self._is_ours(one, proven), self.commands.is_displaced, there, self._named)
         if held:
             raise ChangeError("; ".join(held) + f": {self._what_to_do(held)}")
         if not own and not proven:
