@@ -84,6 +84,7 @@ def compose(container: Container, ingress: Data, config_dir: str, read: t.Sequen
     others = {f"services{number}": {"external": True, "name": name} for number, name in enumerate(container.networks)}
     service: Data = {
         "image": container.image,
+        "pull_policy": "never",  # what is not there any more is not got behind anybody's back
         "container_name": NAME,
         "hostname": SERVICE,
         "entrypoint": ["traefik"],
