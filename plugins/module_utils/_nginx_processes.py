@@ -26,7 +26,7 @@ class Process:
     parent: int
     state: str  # R, S, D, T, Z, …
     title: str
-    space: tuple[str, str]  # its namespaces of the network and of processes
+    space: t.Optional[tuple[str, str]]  # its namespaces of the network and of processes; None: not told, see processes()
 
     @property
     def master(self) -> bool:
@@ -53,15 +53,15 @@ class Process:
 
 
 def processes(proc: str = "/proc") -> list[Process]:
-    """All of nginx's that share this process's network and process namespaces: those of containers are not this host's."""
+    """All of nginx's that share this process's network and process namespaces: those of containers are not this host's.
+
+    Where this process may not trace others (root in a container) the namespaces of other users' are not told, and workers are
+    another user's than their master: such a worker is where its master is.
+    """
     here = _space(proc, "self")
-    found = []
-    for name in os.listdir(proc):
-        if name.isdecimal():
-            one = _process(proc, name)
-            if one is not None and one.space == here:
-                found.append(one)
-    return found
+    found = [one for one in (_process(proc, name) for name in os.listdir(proc) if name.isdecimal()) if one is not None]
+    near = {one.pid for one in found if one.space == here}
+    return [one for one in found if one.pid in near or (one.space is None and one.parent in near)]
 
 
 def _process(proc: str, pid: str) -> t.Optional[Process]:
@@ -78,8 +78,11 @@ def _process(proc: str, pid: str) -> t.Optional[Process]:
         return None  # it ended meanwhile
 
 
-def _space(proc: str, pid: str) -> tuple[str, str]:
-    return (os.readlink(f"{proc}/{pid}/ns/net"), os.readlink(f"{proc}/{pid}/ns/pid"))
+def _space(proc: str, pid: str) -> t.Optional[tuple[str, str]]:
+    try:
+        return (os.readlink(f"{proc}/{pid}/ns/net"), os.readlink(f"{proc}/{pid}/ns/pid"))
+    except PermissionError:
+        return None
 
 
 def masters(found: t.Iterable[Process]) -> list[Process]:
