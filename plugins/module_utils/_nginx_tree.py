@@ -124,4 +124,9 @@ def prune(config_dir: str, keep: t.Collection[str]) -> None:
     with contextlib.suppress(OSError):
         for name in os.listdir(os.path.join(config_dir, RELEASES)):
             if name not in keep:
-                shutil.rmtree(directory_of(config_dir, name), ignore_errors=True)
+                discard(config_dir, name)
+
+
+def discard(config_dir: str, release: str) -> None:
+    """Remove one release."""
+    shutil.rmtree(directory_of(config_dir, release), ignore_errors=True)

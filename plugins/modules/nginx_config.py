@@ -195,7 +195,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._nginx_certificates
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_context import Context, Data, Host
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy import Nginx, NginxCommands, ServedCertificate
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_stream import doors
-from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import directory_of, files_of, link_of, prune, read_release
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import directory_of, discard, files_of, link_of, prune, read_release
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Door, File, carry_out
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, argument_spec, checked
 
@@ -354,12 +354,13 @@ def main() -> None:
         unit_before = [one.present().text or "" for one in unit]
         previous = link_of(config_dir).release
         before = read_release(config_dir, previous)
+        known = os.path.isdir(directory_of(config_dir, tree.release))
         outcome = carry_out(proxy, commands, files, module.check_mode)
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}; nothing was changed")
     except ChangeError as error:
-        if not module.check_mode:
-            prune(config_dir, {link_of(config_dir).release})
+        if not module.check_mode and not known and link_of(config_dir).release != tree.release:
+            discard(config_dir, tree.release)  # its files are gone, its directories are empty
         module.fail_json(msg=f"{error}{commands.told}")
     release = tree.release
     if not module.check_mode and previous != release:
