@@ -139,12 +139,15 @@ class Contained:
                 " them (by default each is called PROJECT_default)"
             )
 
-    def has_image(self) -> bool:
-        """Whether the image is there. Raises ChangeError."""
+    def missing(self) -> str:
+        """What a trial needs and is not there, "" if all is. Raises ChangeError."""
         try:
-            return self.docker.image_id(self.container.image) != ""
+            image = self.docker.image_id(self.container.image)
         except DockerError as error:
             raise ChangeError(str(error)) from error
+        if not image:
+            return f"image {self.container.image}"
+        return "" if self.container.user.partition(":")[0].isdigit() else f"user {self.container.user}"
 
     def runs_another_image(self) -> bool:
         """Whether what runs was made from another image than the one that has this name now. Raises ChangeError."""

@@ -230,12 +230,14 @@ class Traefik:
     # what is to be done
 
     def try_candidate(self, files: t.Sequence[File]) -> list[str]:
-        """Let a throw-away instance judge it. In check mode the binary may be one that another task would have put there."""
+        """Let a throw-away instance judge it. In check mode binary and certificates may be ones that another task would have put there."""
+        missing = next((path for path in self.options.files if not os.path.isfile(path)), "")
         if self.contained is not None:
-            if not self.contained.has_image():
-                return [f"image {self.contained.container.image} was not there to try the candidate"]
+            missing = missing or self.contained.missing()
         elif not self.binary or not os.access(self.binary, os.X_OK):
-            return [f"{self.binary or 'no binary'} was not there to try the candidate"]
+            missing = self.binary or "no binary"
+        if missing:
+            return [f"{missing} was not there to try the candidate"]
         watched = os.path.dirname(self.dynamic_path)
         return [Trial(self.binary or "", self.static, self.dynamic, watched, self.user, max(self.timeout, 10.0), self.contained).run()]
 
