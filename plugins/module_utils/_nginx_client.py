@@ -137,6 +137,7 @@ def behind(name: str, front: Data, path: str) -> tuple[Client, Lines]:
     lines += mapping(trusted, f"$portmap_for_{own}", [("1", "$proxy_add_x_forwarded_for"), ("default", "$remote_addr")])
     headers = {
         "X-Forwarded-For": f"$portmap_for_{own}",
+        "X-Forwarded-Server": PLAIN.headers["X-Forwarded-Server"],  # nobody's word but ours, as in Traefik
         **{header: told(header, PLAIN.headers[header]) for header in ("X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Real-IP")},
         **{header: told(header, "") for header in _REMOVED},
     }

@@ -33,7 +33,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._nginx_context impo
     upstream,
 )
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_words import Lines, block, constant, directive, ident, literal, word
-from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import ProxyError, users_of
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import COMPRESSED, ProxyError, users_of
 
 SCHEMES = {"http": "http", "websocket": "http", "https": "https", "grpc": "grpc"}
 RETRY_LATER = "120"  # seconds, what clients are told during maintenance
@@ -44,13 +44,6 @@ PAGE_FILE = "maintenance.html"
 _ANSWERS = {401: "401 Unauthorized", 403: "Forbidden", 404: "404 page not found", 429: "Too Many Requests", 502: "Bad Gateway", 504: "Gateway Timeout"}
 # The backend may say these to whoever asks, and not to nginx.
 _ACCEL = ("X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset")
-# What gets smaller, text/html aside, which nginx has on its list already. Not pictures, and not events, which come one by one.
-_COMPRESSED = (
-    *(f"text/{kind}" for kind in ("plain", "css", "javascript", "xml", "csv", "markdown", "calendar", "vtt")),
-    *(f"application/{kind}" for kind in ("json", "ld+json", "geo+json", "manifest+json", "problem+json", "vnd.api+json", "graphql-response+json")),
-    *(f"application/{kind}" for kind in ("javascript", "x-javascript", "xml", "xhtml+xml", "rss+xml", "atom+xml", "x-ndjson", "yaml", "wasm")),
-    *("image/svg+xml", "image/bmp", "font/ttf", "font/otf", "application/vnd.ms-fontobject"),
-)
 CLIENTS_ZONE = "8m"  # 65,536 clients for each limit, as many as Traefik keeps
 
 
@@ -95,6 +88,8 @@ class Http:
             directive("client_header_timeout", "60s"),
             directive("client_body_timeout", "60s"),
             directive("keepalive_timeout", "180s"),
+            # A worker that ends closes kept connections at once, and a request that is on its way there is lost; this lets it wait for one.
+            *([directive("keepalive_min_timeout", "1s")] if self.context.host.binary.version >= (1, 27, 4) else []),
             directive("large_client_header_buffers", "16", "64k"),
             directive("client_max_body_size", "0"),
             directive("send_timeout", "10m"),
@@ -116,7 +111,7 @@ class Http:
         if options.compression:
             lines += [
                 directive("gzip", "on"),
-                directive("gzip_types", *_COMPRESSED),
+                directive("gzip_types", *(kind for kind in COMPRESSED if kind != "text/html")),
                 directive("gzip_min_length", "1024"),
                 directive("gzip_proxied", "any"),
                 directive("gzip_vary", "on"),
