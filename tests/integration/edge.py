@@ -124,7 +124,7 @@ class Edge:
         (self.config / "conf.d").mkdir(parents=True)
         self.run.mkdir()
         names = {"__traefik_unit_file": self.unit, "__traefik_unit_id": "the-unit-itself", "__traefik_environment_file": self.config / "environment"}
-        (self.config / "environment").write_text("")
+        (self.config / "environment").touch(0o600)
         text = jinja2.Template(UNIT.read_text()).render(traefik_binary=traefik, **names)
         self.unit.write_text(text.replace("/etc/traefik", str(self.config)).replace("/run/traefik", str(self.run)))
         self.log = folder / "log"
