@@ -264,7 +264,10 @@ class Http:
             if path != "/" and path.endswith("/") and bare not in paths:
                 # nginx would answer such a path without its slash by a redirect of its own. It belongs to the next shorter prefix.
                 shorter = max((other for other in paths if (bare or "/").startswith(other)), key=len, default=None)
-                other = self._route(entrypoint, *paths[shorter], redirect) if shorter is not None else [directive("return", "404")]
+                other = [directive("return", "404")]
+                if shorter is not None:
+                    there, found = paths[shorter]
+                    other = self._route(entrypoint, there, found, redirect and found["entrypoint"] != entrypoint)
                 yield block(["location", "=", word(bare or "/", f"ingress.routes.{name}.path")], other)
         if "/" not in paths:
             yield block(["location", "/"], [directive("return", "404")])

@@ -97,6 +97,7 @@ class Nginx:
     found_release: str = field(default="", init=False)
     found_workers: frozenset[tuple[int, int]] = field(default=frozenset(), init=False)
     found_master: t.Optional[Process] = field(default=None, init=False)
+    ending: t.Optional[Process] = field(default=None, init=False)  # the master that a restart must end
     said: int = field(default=0, init=False)  # how long the log of errors was
 
     @property
@@ -121,6 +122,7 @@ class Nginx:
         self.found_master = ours[0]
         own = workers(there, ours[0])
         self.found_workers = frozenset((one.pid, one.started) for one in own)
+        self.ending = ours[0]  # unless it is found running, and nothing is due
         if len(ours) > 1 or any(one.halted for one in (*ours, *own)):
             return HUNG
         deadline = time.monotonic() + PATIENCE
@@ -195,6 +197,11 @@ class Nginx:
 
     def due(self, files: t.Sequence[File]) -> str:
         """What it needs to run these files."""
+        found = self._due(files)
+        self.ending = self.found_master if found == RESTART else None
+        return found
+
+    def _due(self, files: t.Sequence[File]) -> str:
         master = self.found_master
         if master is None:
             return RESTART
@@ -250,6 +257,8 @@ class Nginx:
         ours = [one for one in masters(there) if runs_with(one, self.main)]
         if not ours:
             return "nginx does not run"
+        if self.ending and any((one.pid, one.started) == (self.ending.pid, self.ending.started) for one in ours):
+            return "nginx was not started anew"
         try:
             answers = {self.ask("/configuration") for _number in range(QUESTIONS)}
         except (OSError, http.client.HTTPException) as error:
@@ -351,6 +360,6 @@ def _words(line: str) -> str:
 def _unit_of(pid: int) -> str:
     """The unit that a process is in, "" for none."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
-        match = re.search(r"/([^/\s]+\.service)(?:/|$)", file.read(), re.MULTILINE)
-        return match.group(1) if match else ""
+        found = re.findall(r"/([^/\s]+\.service)(?=/|$)", file.read(), re.MULTILINE)
+        return found[-1] if found else ""
     return ""

@@ -377,6 +377,8 @@ def test_the_units_file_is_part_of_the_change(virgin: NginxEdge) -> None:
     assert virgin.configure(**said)["restarted"] and unit.read_text() == said["unit_content"]
     assert not virgin.configure(**said)["changed"]
     said["unit_content"] += "# other\n"
+    failed = virgin.configure(**said, restart_command=["true"], timeout=1)
+    assert failed["failed"] and "was not started anew" in failed["msg"] and "nginx runs as before" in failed["msg"], failed
     assert virgin.configure(check=True, **said)["restarted"]
     assert virgin.configure(**said)["restarted"]
     assert not virgin.configure(**said)["changed"]
