@@ -24,6 +24,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Lis
 
 RUNNING, STOPPED, HUNG = "running", "stopped", "hung"
 NOTHING, RELOAD, RESTART = "nothing", "reload", "restart"
+PORTS_PATIENCE = 10  # seconds that a unit which ends may keep its ports
 
 
 class ChangeError(Exception):
@@ -166,9 +167,23 @@ class Commands:
                 self.run(["systemctl", "daemon-reload"])
                 self.run(["systemctl", "reset-failed", self.unit])
             if self.displaced_unit_runs():
-                self._command(["systemctl", "stop", str(self.displaces)])
-                self.displaced = True
+                self._free_ports()
             self._command(self.restart)
+
+    def _free_ports(self) -> None:
+        """Have the displaced unit end. Raises ChangeError.
+
+        Both proxies close their ports at once and then finish what they had begun, which may take long (websockets): new clients are not to
+        be refused for all that time.
+        """
+        self.displaced = True
+        self._command(["systemctl", "stop", "--no-block", str(self.displaces)])
+        deadline = time.monotonic() + PORTS_PATIENCE
+        while any(self.is_displaced(one) for one in listeners()):
+            if time.monotonic() > deadline:
+                self._command(["systemctl", "stop", str(self.displaces)])
+                return
+            time.sleep(0.02)
 
     def halt(self) -> None:
         """Stop the proxy. Raises ChangeError."""
@@ -271,6 +286,8 @@ def carry_out(proxy: Proxy, commands: Commands, files: t.Sequence[File], check_m
         if not changes and due == NOTHING:
             raise ChangeError(f"{_said(error)}; nothing was changed") from error
         raise ChangeError(f"{_said(error)}; {_undo(proxy, commands, found, before)}") from error
+    except BaseException as error:  # a mistake of ours must not leave half a change either
+        raise ChangeError(f"{type(error).__name__}: {error}; {_undo(proxy, commands, found, before)}") from error
     return outcome
 
 
