@@ -303,12 +303,20 @@ def _undo(proxy: Proxy, commands: Commands, found: str, before: t.Sequence[File]
         else:
             commands.take_up(RESTART if found == HUNG else proxy.due(before))
             now = f"{proxy.name} runs as before: {'; '.join(proxy.prove_undone())}"
-        if commands.displaced:
-            commands.give_back()
-            now += f", and {commands.displaces} was started again"
-        return f"{back}, and {now}"
+        return f"{back}, and {now}{_give_back(commands)}"
     except FAILURES as error:
-        return f"and putting it back failed: {_said(error)}"
+        return f"and putting it back failed: {_said(error)}{_give_back(commands)}"
+
+
+def _give_back(commands: Commands) -> str:
+    """Whatever else failed: who made place gets it back."""
+    if not commands.displaced:
+        return ""
+    try:
+        commands.give_back()
+        return f", and {commands.displaces} was started again"
+    except FAILURES as error:
+        return f", and {commands.displaces} could not be started again: {_said(error)}"
 
 
 def _said(error: Exception) -> str:

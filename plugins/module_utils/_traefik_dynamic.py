@@ -97,7 +97,7 @@ def _http(parts: Parts, name: str, route: Data, entrypoint: Data) -> None:
     if route.get("passthrough"):
         raise ProxyError(f"{path}.passthrough", True, "is for routes of tcp entrypoints with tls")
     for key in ("host", "path"):
-        if not isinstance(route[key], str) or _RULE_TEXT.fullmatch(text(f"{path}.{key}", route[key])) is None:
+        if _RULE_TEXT.fullmatch(text(f"{path}.{key}", route[key])) is None:
             raise ProxyError(f"{path}.{key}", route[key], "must not have a backtick, which would end it within Traefik's rule")
     chain = _guards(parts, name, route, entrypoint)
     maintained = name in parts.options.maintenance

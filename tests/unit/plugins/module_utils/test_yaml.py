@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.alfred.portmap.plugins.module_utils._yaml import dump
+from ansible_collections.alfred.portmap.plugins.module_utils._yaml import dump, load
 
 # Surrogates are no text; PyYAML refuses some control characters even where they are escaped in quotes.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -31,6 +31,7 @@ def test_all_data_reads_back(data: dict[str, t.Any]) -> None:
     text = dump(data)
     assert (yaml.safe_load(text) or {}) == data
     assert text == dump(data)
+    assert load("# a head\n" + text) == data
 
 
 def test_it_looks_as_people_write_it() -> None:
@@ -53,3 +54,9 @@ def test_it_looks_as_people_write_it() -> None:
 def test_what_it_was_not_made_for_is_refused(data: t.Any) -> None:
     with pytest.raises(TypeError):
         dump(data)
+
+
+@pytest.mark.parametrize("text", ["a: b", "a: [x]", "- 1", "a:\n    b: 1", "a: 1\n- 2", "a:", "{{ x", "a: &x 1", "a: 1 # x"])
+def test_what_was_written_otherwise_is_not_read(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        load(text)
