@@ -184,7 +184,7 @@ class Nginx:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
                     file.write(text)
-            rc, out, err = self.run([self.binary, "-t", "-c", os.path.join(place, MAIN)], environ_update={"LC_ALL": "C"})
+            rc, out, err = self._judge([self.binary, "-t", "-c", os.path.join(place, MAIN)])
         finally:
             shutil.rmtree(place, ignore_errors=True)
         said = [_words(line) for line in (err + out).replace(trial_run, self.run_dir).replace(place + "/", "").splitlines()]
@@ -194,6 +194,15 @@ class Nginx:
             words = refused or [line for line in said if line and not line.endswith("test failed")]
             raise ChangeError(f"`nginx -t` refuses the configuration: {printable(' | '.join(words), 1000) or f'exit status {rc}'}")
         return ["`nginx -t` takes the configuration"]
+
+    def _judge(self, argv: list[str]) -> tuple[int, str, str]:
+        """Run it without a network of this host: `nginx -t` binds each port that is free, and clients would find it for that moment."""
+        told = {"environ_update": {"LC_ALL": "C"}}
+        with contextlib.suppress(OSError):
+            rc, out, err = self.run(["unshare", "--net", *argv], **told)
+            if not err.startswith("unshare:"):  # that it may not, in a container say
+                return rc, out, err
+        return self.run(argv, **told)
 
     def due(self, files: t.Sequence[File]) -> str:
         """What it needs to run these files."""

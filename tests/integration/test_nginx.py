@@ -243,6 +243,16 @@ def test_what_nginx_refuses_is_told_in_its_words_and_without_our_paths(edge: Ngi
     assert "/tmp/portmap-nginx-" not in answer["msg"].replace(str(edge.folder), "") and re.search(r"\[emerg\]|\d{4}/\d\d/\d\d", answer["msg"]) is None
 
 
+def test_a_trial_takes_no_port_of_the_host(virgin: NginxEdge) -> None:
+    """`nginx -t` binds every port that is free; here it would have to be the one that it does not see."""
+    program = virgin.folder / "watched"
+    program.write_text(f'#!/bin/sh\ncase $1 in -t) readlink /proc/self/ns/net >>{virgin.folder}/seen ;; esac\nexec {virgin.binary} "$@"\n')
+    program.chmod(0o755)
+    assert virgin.configure(check=True, binary=str(program))["changed"]
+    here = virgin.inside.run("readlink", "/proc/self/ns/net").stdout
+    assert (virgin.folder / "seen").read_text() not in ("", here)
+
+
 NASTY = "a'b\"c\\d;e{f}g$h${i}#j `k` \\n $host"
 
 

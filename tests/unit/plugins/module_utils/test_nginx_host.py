@@ -14,10 +14,13 @@ import typing as t
 import pytest
 
 from ansible_collections.alfred.portmap.plugins.module_utils import _nginx_distribution as distribution
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx import Tree
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_binary import BUILT_IN, parse
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_certificates import Certificate, choose, dns_names, first_certificate, read_certificate
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_processes import masters, processes, runs_with, workers
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy import Nginx, NginxCommands
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import Link, ReleaseFile, link_of, prune
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Pair, ProxyError
 
 DEBIAN = """nginx version: nginx/1.22.1
@@ -198,3 +201,23 @@ def test_a_release_is_placed_with_its_directories_and_the_link_is_renamed(tmp_pa
     assert sorted(os.listdir(f"{config}/releases")) == ["aaa", "bbb"]
     Link(f"{config}/nginx.conf", None, 0o777).place()
     assert os.listdir(config) == ["releases"]
+
+
+@pytest.mark.parametrize("refusal", [FileNotFoundError("unshare"), (1, "", "unshare: unshare failed: Operation not permitted\n"), None])
+def test_a_candidate_is_tried_without_the_hosts_network_where_that_may_be(tmp_path: pathlib.Path, refusal: t.Any) -> None:
+    calls = []
+
+    def run(argv: list[str], **more: t.Any) -> tuple[int, str, str]:
+        calls.append(argv)
+        if argv[0] == "unshare" and isinstance(refusal, Exception):
+            raise refusal
+        return (
+            refusal
+            if argv[0] == "unshare" and refusal
+            else (1, "", f"nginx: [emerg] no such thing in {argv[-1]}:3\nnginx: configuration file {argv[-1]} test failed\n")
+        )
+
+    proxy = Nginx(run, NginxCommands(run, [], [], []), "/bin/true", str(tmp_path), "/run/x", 1, Tree({"nginx.conf": ""}, frozenset()), [], [])
+    with pytest.raises(ChangeError, match=r"refuses the configuration: no such thing in nginx\.conf:3$"):
+        proxy.try_candidate([])
+    assert [argv[0] for argv in calls] == (["unshare"] if refusal is None else ["unshare", "/bin/true"])
