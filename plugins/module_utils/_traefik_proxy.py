@@ -235,7 +235,7 @@ class Traefik:
         if self.contained is not None:
             missing = missing or self.contained.missing()
         elif not self.binary or not os.access(self.binary, os.X_OK):
-            missing = self.binary or "no binary"
+            missing = self.binary or "Traefik's binary"
         if missing:
             return [f"{missing} was not there to try the candidate"]
         watched = os.path.dirname(self.dynamic_path)
