@@ -50,7 +50,7 @@ class Theatre:
         for future in self.waiting.values():
             future.cancel()
         for stage in self.stages.values():
-            stage.close()
+            stage.close()  # what still waits sees its connection end
         self.pool.shutdown()
 
 

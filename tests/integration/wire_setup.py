@@ -56,6 +56,9 @@ def route(host: t.Optional[str], *ports: int, **changes: t.Any) -> Data:
     return {**made, **changes}
 
 
+# Signs that mean something in either proxy's files, and nothing in a path.
+LITERAL = "/a;b={1}$host'\"^~*(|.)"
+
 ENTRYPOINTS: Data = {
     "web": entrypoint(80, tls=False, redirect_to={"entrypoint": "websecure", "port": 443}),
     "websecure": entrypoint(443),
@@ -98,6 +101,7 @@ ROUTES: Data = {
     "closed": route("closed"),
     "closed-guarded": route("closed-guarded", auth="default", allow=INNER),
     "other": route("other", 9002),
+    "literal": route("literal", 9002, path=LITERAL),
     "stream": route(None, 9101, entrypoint="stream", protocol="tcp", tls=False),
     "ended": route("ended", 9101, entrypoint="streams", protocol="tcp"),
     "through": route("through", 9102, entrypoint="streams", protocol="tcp", passthrough=True),
@@ -127,8 +131,10 @@ PAGE = '<!DOCTYPE html><title>Soon</title><p>It\'s "back" soon; $5 {really} \\n\
 
 
 def ingress(proxy: str, **changes: t.Any) -> Data:
-    """The ingress part of a plan, for that proxy."""
-    return {"proxy": proxy, **INGRESS, **OWN[proxy], **changes}
+    """The ingress part of a plan, for that proxy. Debian's Nginx knows no HTTP/3, and refuses an entrypoint that has it."""
+    quick = {"quick": entrypoint(8446, http3=True)} if proxy == "traefik" else {}
+    routes = {"quick": route("quick", entrypoint="quick")} if quick else {}
+    return {"proxy": proxy, **INGRESS, "entrypoints": {**ENTRYPOINTS, **quick}, "routes": {**ROUTES, **routes}, **OWN[proxy], **changes}
 
 
 class Certificates:

@@ -8,7 +8,10 @@ Where the two can't be the same, a row says how one of them differs, and why. No
 
 from __future__ import annotations
 
+import pathlib
+import sys
 import typing as t
+import urllib.parse
 from dataclasses import dataclass, field
 
 from wire_actions import (
@@ -36,7 +39,7 @@ from wire_actions import (
 )
 from wire_client import CLOSED, Ask
 from wire_host import EDGE, EDGE6
-from wire_setup import HEADERS, PAGE, USERS
+from wire_setup import HEADERS, LITERAL, PAGE, USERS
 
 Expected = t.Mapping[str, t.Any]
 
@@ -144,7 +147,19 @@ ROUTING = [
     Row("route: a query is no path", One(api("/?/v2/x")), {"status": 200, "service": "one", "line": "GET /?/v2/x HTTP/1.1"}),
     Row("route: dots can't leave a prefix", One(api("/x/../v2/y")), {"status": 200, "service": "two"}),
     Row("route: an encoded letter is the letter", One(api("/%76%32/y")), {"status": 200, "service": "two"}),
+    Row(
+        "route: an encoded slash arrives as one, and ends no prefix",
+        One(api("/v2%2Fdeep/y")),
+        {"status": 200, "service": "two", "line": "GET /v2%2Fdeep/y HTTP/1.1"},
+        differs={"nginx": ({"service": "three"}, "Nginx decodes a path as a whole before it looks for its prefix; what it hands on is what came")},
+    ),
     Row("route: two slashes are one", One(api("//v2/y")), {"status": 200, "service": "two"}),
+    Row(
+        "route: signs in a prefix are those signs",
+        One(Ask("literal.example.net", urllib.parse.quote(LITERAL, safe="/;=$'~*().") + "/x")),  # as every client sends it (RFC 3986, 3.3)
+        {"status": 200, "service": "two"},
+    ),
+    Row("route: and no pattern", One(Ask("literal.example.net", "/a;b={1}xhost/literal-1")), {"status": REFUSED, "reached": False}),
     Row("route: another entrypoint", One(api("/x", port=8449)), {"status": 200, "service": "one"}),
     Row("route: without TLS", One(Ask("bare.example.net", "/x", port=8088, tls=False)), {"status": 200, "service": "one", "tls": None}),
     Row("route: over IPv6", One(api("/x", to=EDGE6, source="2001:db8:a::2")), {"status": 200, "service": "one", "backend:X-Forwarded-For": ["2001:db8:a::2"]}),
@@ -717,7 +732,21 @@ OTHERS = [
     Row("udp: over IPv6", Udp(5353, to=EDGE6), {"back": [f"datagrams:from {number}" for number in range(3)]}),
 ]
 
+NO_HTTP3 = "Nginx has HTTP/3 from 1.25 on, and Debian 12 has 1.22; its module refuses the option (test_broken_ingress.py)"
 ALONE = [
+    Row(
+        "HTTP/3: announced",
+        One(Ask("quick.example.net", port=8446)),
+        {"status": 200, "header:Alt-Svc": containing('h3=":8446"')},
+        only=("traefik", NO_HTTP3),
+    ),
+    Row(
+        "HTTP/3: a request, and the certificate is the site's",
+        Run((sys.executable, str(pathlib.Path(__file__).with_name("wire_http3.py")), EDGE, "8446", "quick.example.net", "@CA@")),
+        {"code": 0, "out": "200 one\n"},
+        only=("traefik", NO_HTTP3),
+    ),
+    Row("HTTP/3: not announced where it is not", One(api()), {"status": 200, "header:Alt-Svc": None}),
     Row(
         "metrics: the proxy's own",
         One(Ask("127.0.0.1", "/metrics", port=8881, tls=False, source="127.0.0.1", to="127.0.0.1")),
