@@ -208,18 +208,14 @@ class Traefik:
 
     def _remember(self) -> None:
         """What runs now, so that a change that is undone is seen to be; and whether it is what lies in the file."""
-        assert self._api is not None
         text = read(self.dynamic_path)
         with contextlib.suppress(ValueError):  # not written by us: nothing of it is known
             self._gone = frozenset(names(load(text)) - names(self.dynamic))
         lies = re.search(rf'^\s*{REVISION_HEADER}: "([0-9a-f]{{64}})"$', text, re.MULTILINE)
         deadline = time.monotonic() + 2 * THROTTLE + 1
         while True:
-            try:
-                reply = self._api.get("rawdata")
-            except NoAnswer:
-                return
-            if reply.status != 200 or not isinstance(reply.data, dict):
+            reply = self._ask_quickly("rawdata")
+            if isinstance(reply, NoAnswer) or reply.status != 200 or not isinstance(reply.data, dict):
                 return
             self._before = fingerprint(reply.data)
             self._stale = bool(lies) and t.cast("re.Match[str]", lies)[1] != reply.revision
@@ -280,9 +276,11 @@ class Traefik:
         return [f"Traefik listens on {', '.join(str(door) for door in doors)}"]
 
     def _ask_quickly(self, what: str) -> t.Union[Reply, NoAnswer]:
-        assert self._api is not None
+        api = self._api
+        if api is None:
+            return NoAnswer("it has no API")
         try:
-            return self._api.get(what)
+            return api.get(what)
         except NoAnswer as error:
             return error
 
@@ -331,7 +329,7 @@ class Traefik:
         seen: list[str] = []
         if self.options.certificates and not self.acme:
             try:
-                files = {first_of(pair.cert_file): pair.cert_file for pair in self.options.certificates}
+                files = {**self._others_certificates(), **{first_of(pair.cert_file): pair.cert_file for pair in self.options.certificates}}
             except ValueError as error:
                 raise ChangeError(str(error)) from error
             shown: set[str] = set()
@@ -358,6 +356,16 @@ class Traefik:
             else:
                 raise ChangeError(f"TLS 1.2 is still served at port {port}")
         return seen
+
+    def _others_certificates(self) -> dict[bytes, str]:
+        """Those that other files of the directory name: they may be a better match for a name than ours."""
+        found: dict[bytes, str] = {}
+        for root, _folders, files in os.walk(os.path.dirname(self.dynamic_path)):
+            for name in files:
+                for path in re.findall(r"""certFile["']?\s*[:=]\s*["']?([^"'\s,}]+)""", read(os.path.join(root, name))):
+                    with contextlib.suppress(OSError, ValueError):
+                        found[first_of(path)] = path
+        return found
 
     def _names(self) -> list[tuple[int, str]]:
         """Ports and names that may be asked for from loopback: a tcp route with an allow list ends the connection before TLS begins."""
