@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import time
 import typing as t
@@ -209,7 +210,8 @@ class Commands:
             rc, out, _err = self.run(["journalctl", "--unit", self.unit, "--no-pager", "--output", "cat", "--lines", "10"])
         except OSError:
             return ""
-        said = [printable(line, 300) for line in out.splitlines() if line.strip() and not line.startswith("-- ")] if rc == 0 else []
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", out)  # Traefik colours its log, also where nobody sees colours
+        said = [printable(line, 300) for line in plain.splitlines() if line.strip() and not line.startswith("-- ")] if rc == 0 else []
         return f". Its last words: {' | '.join(said)}" if said else ""
 
 
