@@ -234,9 +234,9 @@ def _balancer(parts: Parts, path: str, route: Data, served: Data, cookie: str) -
     several = len(served["backends"]) > 1
     if several:
         balancer["sticky"] = _sticky(route, cookie)
-    if several and route["health"]:
+    if several and served.get("health"):
         every, within = go_duration(parts.options.health_interval), go_duration(parts.options.health_timeout)
-        checks = {"path": text(f"{path}.health", route["health"]), "interval": every, "timeout": within}
+        checks = {"path": text(f"{path}.health", served["health"]), "interval": every, "timeout": within}
         balancer["healthCheck"] = {**checks, **({"mode": "grpc"} if served["protocol"] == "grpc" else {})}
     if scheme == "https":
         balancer["serversTransport"] = _transport(parts)
