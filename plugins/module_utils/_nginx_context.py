@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_binary import Binary
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_certificates import Certificate, choose
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_words import Lines, block, constant, directive
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_ingress import check_ingress
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import CIPHERS, Options, ProxyError
 
 Data = dict[str, t.Any]
@@ -58,36 +59,10 @@ class Context:
 
 
 def check(context: Context) -> None:
-    """Refuse what can be told without looking at a single route's directives. Raises ProxyError."""
-    ingress = context.ingress
-    if ingress.get("container"):
+    """Refuse what neither proxy serves, and what nginx does not. Raises ProxyError."""
+    if context.ingress.get("container"):
         raise ProxyError("ingress.container", True, "is Traefik's alone: nginx is served on the host itself")
-    doors: dict[tuple[str, int], str] = {}
-    for name, entrypoint in ingress["entrypoints"].items():
-        protocol = entrypoint.get("protocol") or "http"
-        if protocol not in ("http", "tcp", "udp"):
-            raise ProxyError(f"ingress.entrypoints.{name}.protocol", protocol, "must be http, tcp or udp")
-        key = ("udp" if protocol == "udp" else "tcp", entrypoint["port"])
-        if key in doors:
-            raise ProxyError(f"ingress.entrypoints.{name}.port", entrypoint["port"], f"is entrypoint {doors[key]}'s already")
-        doors[key] = name
-    for name, route in ingress["routes"].items():
-        if route.get("dashboard"):
-            continue
-        path = f"ingress.routes.{name}"
-        if route["entrypoint"] not in ingress["entrypoints"]:
-            raise ProxyError(f"{path}.entrypoint", route["entrypoint"], "is no entrypoint")
-        if route["allow"] == []:
-            raise ProxyError(f"{path}.allow", [], "must not be empty; null lets everybody in")
-        for network in route["allow"] or ():
-            address_range(network, f"{path}.allow")
-        if not route["backends"]:
-            raise ProxyError(f"{path}.backends", [], "must not be empty")
-        canary = route.get("canary")
-        if canary and not canary["backends"]:
-            raise ProxyError(f"{path}.canary.backends", [], "must not be empty")
-        if canary and not 1 <= canary["weight"] <= 99:
-            raise ProxyError(f"{path}.canary.weight", canary["weight"], "must be 1 to 99, of a hundred")
+    check_ingress(context.ingress)
 
 
 def address_range(text: str, path: str) -> str:

@@ -144,12 +144,7 @@ class Http:
         routes = self.context.routes_at(name)
         led_on = self.context.routes_at(target["entrypoint"]) if target else {}
         for route_name, route in {**led_on, **routes}.items():
-            path = f"ingress.routes.{route_name}"
-            if not route["host"]:
-                raise ProxyError(f"{path}.host", route["host"], "must be a name: an http route has one")
             own = by_host.setdefault(route["host"].lower(), {})
-            if any(other["path"] == route["path"] and other["entrypoint"] == route["entrypoint"] for other in own.values()):
-                raise ProxyError(f"{path}.path", route["path"], f"of {route['host']} at this entrypoint is another route's already")
             own[route_name] = route
         if entrypoint["tls"] and not self.context.host.certificates:
             raise ProxyError(f"ingress.entrypoints.{name}.tls", True, "needs a certificate (tls.certificates): nginx makes none by itself")
@@ -304,11 +299,7 @@ class Http:
                 self.shared += block(["geo", *source, variable], [directive("default", "0"), *allowed])
             lines += block(["if", f"({variable} = 0)"], [directive("return", "403")])
         if route["rate_limit"]:
-            limit = self.context.ingress["rate_limits"].get(route["rate_limit"])
-            if limit is None:
-                raise ProxyError(f"{path}.rate_limit", route["rate_limit"], "is no rate limit")
-            if min(limit["average"], limit["burst"]) < 1:
-                raise ProxyError(f"ingress.rate_limits.{route['rate_limit']}", limit, "must have an average and a burst of at least 1")
+            limit = self.context.ingress["rate_limits"][route["rate_limit"]]
             # A zone keeps its key for as long as nginx runs: another key is another zone.
             zone = f"portmap_limit_{here}" + ("" if client.key == PLAIN.key else "_named")
             if zone not in self._made:

@@ -49,6 +49,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Lis
 QUESTIONS = 8  # new connections that must all be answered by the new configuration
 PATIENCE = 3.0  # seconds for an answer of the control server, which waits for nothing
 PAUSE = 0.05
+TRIALS, TRIAL = "/run", "portmap-nginx-trial-"
 _LOGGED = re.compile(r"^\S+ \S+ \[(\w+)\] [^:]*: (?:\*\d+ )?")  # 2026/11/26 18:02:02 [emerg] 15193#15193: …
 
 
@@ -175,7 +176,10 @@ class Nginx:
             return [f"`nginx -t` was not asked: {self.binary or 'nginx'} is not there yet"]
         if not self.tried:
             return ["`nginx -t` was not asked: certificates are not there yet"]
-        place = tempfile.mkdtemp(prefix="portmap-nginx-")
+        # In memory, where passwords' hashes reach no disk, and by a short path: that of a socket may have 107 bytes.
+        where = TRIALS if os.access(TRIALS, os.W_OK) else tempfile.gettempdir()
+        _clear(where)
+        place = tempfile.mkdtemp(prefix=f"{TRIAL}{os.getpid()}-", dir=where)
         try:
             trial_run = os.path.join(place, "run")
             os.mkdir(trial_run)
@@ -359,6 +363,14 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+
+def _clear(where: str) -> None:
+    """Remove what trials of runs that were killed have left: by its number, such a process is no more."""
+    for name in os.listdir(where):
+        pid = name[len(TRIAL) :].partition("-")[0]
+        if name.startswith(TRIAL) and not os.path.exists(f"/proc/{pid}"):
+            shutil.rmtree(os.path.join(where, name), ignore_errors=True)
 
 
 def _words(line: str) -> str:

@@ -12,6 +12,7 @@ apart by that name only from nginx 1.25.5 on, and then not mixed with those that
 
 from __future__ import annotations
 
+import hashlib
 import typing as t
 
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_binary import STREAM_PACKAGES
@@ -98,18 +99,11 @@ class Stream:
     def _tcp_tls(self, name: str, entrypoint: Data) -> None:
         """Routes told apart by the name that the client asks for."""
         by_name: list[tuple[str, str]] = []
-        seen: dict[str, str] = {}
         for route_name, route in self.context.routes_at(name).items():
             path = f"ingress.routes.{route_name}"
             self._check(route_name, route)
-            host = route["host"]
-            if not host:
-                raise ProxyError(f"{path}.host", host, "must be a name: at an entrypoint with tls that tells routes apart")
-            if host.lower() in seen:
-                raise ProxyError(f"{path}.host", host, f"is route {seen[host.lower()]}'s at this entrypoint already")
             if route["protocol"] == "postgresql":
                 raise ProxyError(f"{path}.protocol", "postgresql", "with tls is Traefik's alone: its clients begin without TLS and then ask for it")
-            seen[host.lower()] = route_name
             target = self._target(route_name, route)
             if not route.get("passthrough"):
                 target = self._ending(name, route_name, route, target)
@@ -118,7 +112,7 @@ class Stream:
                 networks = [directive(address_range(one, f"{path}.allow"), target) for one in route["allow"]]
                 self.shared += block(["geo", allowed], [directive("default", '""'), *networks])
                 target = allowed
-            by_name.append((host.lower(), target))
+            by_name.append((route["host"].lower(), target))
         variable = f"$portmap_stream_{ident(name)}"
         # No such name: no target, and the connection ends.
         self.shared += mapping("$ssl_preread_server_name", variable, [*by_name, ("default", "")])
@@ -128,7 +122,8 @@ class Stream:
         """A server that ends TLS for a route; the name of the group that leads to it."""
         if not self.context.host.certificates:
             raise ProxyError(f"ingress.entrypoints.{name}.tls", True, "needs a certificate (tls.certificates): nginx makes none by itself")
-        socket = f"unix:{self.context.host.run_dir}/{ident(route_name)}.sock"
+        # A socket's path may have 107 bytes: a route's name is too long for that.
+        socket = f"unix:{self.context.host.run_dir}/{hashlib.sha256(route_name.encode()).hexdigest()[:16]}.sock"
         group = f"portmap_tls_{ident(route_name)}"
         self.shared += upstream(group, [constant(socket, "run_dir")])
         lines = [directive("listen", constant(socket, "run_dir"), "ssl"), *certificate_of(self.context, route["host"]), directive("proxy_pass", target)]
@@ -145,10 +140,11 @@ class Stream:
         """The group of a route's backends, or the variable that shares connections out between them and the canary's."""
         path = f"ingress.routes.{name}"
         canary = route.get("canary")
-        pools = [("", route["backends"])] + ([("_canary", canary["backends"])] if canary else [])
+        pools = [("", route), *([("_canary", canary)] if canary else [])]
         groups = []
-        for suffix, backends in pools:
-            checked = bool(route["health"]) and len(backends) > 1
+        for suffix, pool in pools:
+            backends = pool["backends"]
+            checked = bool(pool.get("health")) and len(backends) > 1
             failing = f"max_fails=1 fail_timeout={self.context.options.health_interval}s" if checked else "max_fails=0"
             groups.append(f"portmap_route_{ident(name)}{suffix}")
             self.shared += upstream(groups[-1], [f"{server_address(one, f'{path}.backends')} {failing}" for one in backends])

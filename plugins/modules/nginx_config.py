@@ -197,6 +197,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy import
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_stream import doors
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import directory_of, discard, files_of, link_of, prune, read_release
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Door, File, carry_out
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_files import check_files
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, argument_spec, checked
 
 USERS = ("www-data", "nginx", "http", "nobody")
@@ -285,7 +286,12 @@ def context_of(module: AnsibleModule, binary: Binary, user: str, group: str) -> 
     for key, least in (("worker_connections", 64), ("drain_timeout", 1)):
         if params[key] < least:
             raise ProxyError(key, params[key], f"must be at least {least}")
+    if len(params["run_dir"]) > 80 or not params["run_dir"].startswith("/"):
+        raise ProxyError(
+            "run_dir", params["run_dir"], "must be an absolute path of 80 bytes at most: sockets lie in it, whose paths may not be longer than 107"
+        )
     options = checked(params)
+    check_files(options, must_exist=not module.check_mode)
     host = Host(
         binary=binary,
         certificates=certificates_of(module, options),
@@ -350,11 +356,11 @@ def main() -> None:
         unit_file=params["unit"],
         take_over=params["take_over"],
     )
+    known = os.path.isdir(directory_of(config_dir, tree.release))
     try:
         unit_before = [one.present().text or "" for one in unit]
         previous = link_of(config_dir).release
         before = read_release(config_dir, previous)
-        known = os.path.isdir(directory_of(config_dir, tree.release))
         outcome = carry_out(proxy, commands, files, module.check_mode)
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}; nothing was changed")

@@ -44,7 +44,7 @@ INGRESS: Data = {
     "proxy": "nginx",
     "container": False,
     "entrypoints": {"web": entrypoint(80, tls=False, redirect_to={"entrypoint": "websecure", "port": 8443}), "websecure": entrypoint(443)},
-    "rate_limits": {"calm": {"average": 50, "burst": 75}, "single": {"average": 1, "burst": 1}, "off": {"average": 0, "burst": 1}},
+    "rate_limits": {"calm": {"average": 50, "burst": 75}, "single": {"average": 1, "burst": 1}},
     "routes": {"api": route()},
 }
 OPTIONS = Options(users={"default": [("ops", BCRYPT)]})
@@ -389,7 +389,7 @@ def test_streams_are_passed_on_by_name_or_by_port() -> None:
     found = streams(ended=ended, handed=handed)
     for said in ("listen 5432;", "listen 53 udp;", "ssl_preread on;", "through.example.net portmap_route_handed;", "192.0.2.0/24 portmap_tls_ended;"):
         assert said in found
-    assert "listen unix:/run/nginx-portmap/ended.sock ssl;" in found
+    assert re.search(r"listen unix:/run/nginx-portmap/[0-9a-f]{16}\.sock ssl;", found)
 
 
 def test_no_stream_no_module() -> None:
@@ -431,14 +431,13 @@ def test_a_placed_tree_names_its_place_and_shows_no_hash() -> None:
         ({"allow": ["everybody"]}, {}, "is no address"),
         ({"backends": []}, {}, "must not be empty"),
         ({"backends": [{"address": "backend", "port": 80}]}, {}, "must be an address"),
-        ({"host": None}, {}, "must be a name"),
-        ({"host": "a$b"}, {}, "must not have a '\\$'"),
+        ({"host": None}, {}, "must be the name of a host"),
+        ({"host": "a$b"}, {}, "must be the name of a host"),
         ({"protocol": "redis"}, {}, "must be one of"),
         ({"rate_limit": "none"}, {}, "is no rate limit"),
-        ({"rate_limit": "off"}, {}, "at least 1"),
         ({"auth": "nobody"}, {}, "nobody could get in"),
         ({"canary": {"weight": 20, "protocol": "grpc", "backends": [TWO]}}, {}, "can't be mixed"),
-        ({"canary": {"weight": 0, "protocol": "http", "backends": [TWO]}}, {}, "1 to 99"),
+        ({"canary": {"weight": 0, "protocol": "http", "backends": [TWO]}}, {}, "at least 1 and at most 99"),
         ({}, {"container": True}, "is Traefik's alone"),
         ({}, {"entrypoints": {"websecure": entrypoint(443), "again": entrypoint(443)}}, "already"),
         ({}, {"host": Host()}, "needs a certificate"),
@@ -451,7 +450,7 @@ def test_what_can_not_be_served_as_it_is_meant(changed: Data, more: Data, said: 
         tree(changed, **more)
 
 
-@pytest.mark.parametrize("key", ["rate_limit", "auth"])
-def test_connections_have_no_limits_or_passwords(key: str) -> None:
+@pytest.mark.parametrize(("key", "value"), [("rate_limit", "calm"), ("auth", "default")])
+def test_connections_have_no_limits_or_passwords(key: str, value: str) -> None:
     with pytest.raises(ProxyError, match="is for http routes"):
-        streams(pg=route(host=None, entrypoint="pg", protocol="tcp", **{key: "default"}))
+        streams(pg=route(host=None, entrypoint="pg", protocol="tcp", **{key: value}))

@@ -204,7 +204,9 @@ def test_a_release_is_placed_with_its_directories_and_the_link_is_renamed(tmp_pa
 
 
 @pytest.mark.parametrize("refusal", [FileNotFoundError("unshare"), (1, "", "unshare: unshare failed: Operation not permitted\n"), None])
-def test_a_candidate_is_tried_without_the_hosts_network_where_that_may_be(tmp_path: pathlib.Path, refusal: t.Any) -> None:
+def test_a_candidate_is_tried_without_the_hosts_network_where_that_may_be(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, refusal: t.Any) -> None:
+    monkeypatch.setattr("ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy.TRIALS", str(tmp_path))
+    (tmp_path / "portmap-nginx-trial-99999999-of-a-run-that-was-killed").mkdir()  # no pid is that large
     calls = []
 
     def run(argv: list[str], **more: t.Any) -> tuple[int, str, str]:
@@ -220,4 +222,5 @@ def test_a_candidate_is_tried_without_the_hosts_network_where_that_may_be(tmp_pa
     proxy = Nginx(run, NginxCommands(run, [], [], []), "/bin/true", str(tmp_path), "/run/x", 1, Tree({"nginx.conf": ""}, frozenset()), [], [])
     with pytest.raises(ChangeError, match=r"refuses the configuration: no such thing in nginx\.conf:3$"):
         proxy.try_candidate([])
+    assert os.listdir(tmp_path) == [], "nothing is left of it, nor of any before"
     assert [argv[0] for argv in calls] == (["unshare"] if refusal is None else ["unshare", "/bin/true"])

@@ -98,7 +98,7 @@ def test_a_run_needs_nginx(host: Host) -> None:
     [
         ({"ingress": {"proxy": "traefik"}}, "ingress.proxy: 'traefik' must be nginx"),
         ({"ingress": {"proxy": "nginx"}}, "ingress: has no key 'entrypoints'"),
-        ({"ingress": {**INGRESS, "routes": []}}, "ingress: "),
+        ({"ingress": {**INGRESS, "routes": []}}, "ingress.routes: [] must be a mapping"),
         ({"workers": "many"}, "workers: 'many' must be auto or a number"),
         ({"worker_connections": 1}, "worker_connections: 1 must be at least 64"),
         ({"users": []}, "nobody could get in"),
