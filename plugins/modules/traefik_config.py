@@ -182,8 +182,13 @@ options:
       - Traefik's binary, which also tries the candidate. If it is another one than the running one was started from, Traefik is restarted.
     type: path
   unit:
-    description: The unit's file. If it is another one than Traefik was started by, Traefik is restarted.
+    description:
+      - The unit's file. If it is another one than Traefik was started by, Traefik is restarted.
+      - With O(unit_content) it is written with the rest, and put back with it.
     type: path
+  unit_content:
+    description: The text of O(unit).
+    type: str
   container:
     description:
       - How Traefik is run in a container, for a plan that puts it into one. Then C(compose.yml) in O(config_dir) is written with the
@@ -457,6 +462,7 @@ def main() -> None:
         started_file={"type": "path", "default": "/run/traefik/started.sha256"},
         certificates_file={"type": "path", "default": "/run/traefik/certificates.sha256"},
         unit={"type": "path"},
+        unit_content={"type": "str"},
         environment_file={"type": "path"},
         container={
             "type": "dict",
@@ -470,7 +476,7 @@ def main() -> None:
         restart={"type": "bool", "default": False},
         log_level={"type": "str", "choices": ["DEBUG", "INFO", "WARN", "ERROR"], "default": "INFO"},
     )
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=spec, required_by={"unit_content": ["unit"]}, supports_check_mode=True)
     params: Data = module.params
     paths = paths_in(params["config_dir"])
     try:
@@ -506,6 +512,8 @@ def main() -> None:
         File(paths.static, static_text, **owned),
         File(paths.compose, compose_text, **owned),
     ]
+    if params["unit_content"]:
+        files.append(File(params["unit"], params["unit_content"], 0o644))
     commands = Commands(
         lambda argv: module.run_command(argv, handle_exceptions=False),
         params["restart_command"],
@@ -547,6 +555,8 @@ def main() -> None:
         paths.dynamic: HEADER + dump(masked(dynamic)),
         paths.listed: "".join(f"{path}\n" for path in options.files),
     }
+    if params["unit_content"]:
+        after[params["unit"]] = params["unit_content"]
     if compose_text or before[paths.compose]:
         after[paths.compose] = compose_text or ""
     if params["ingress"].get("maintenance") or before[paths.page]:
