@@ -449,10 +449,8 @@ def test_a_proxy_that_hangs_is_restarted(stage: SmallStage) -> None:
     family = [pid for pid in stage.processes() if pathlib.Path(f"/proc/{pid}/exe").resolve() == pathlib.Path(stage.binary).resolve()]
     for pid in family:
         os.kill(pid, signal.SIGSTOP)
-    checked = stage.configure(check=True)
-    assert (checked["changed"], checked["restarted"]) == (True, True)
     answer = stage.configure()
-    assert (answer["changed"], answer["restarted"]) == (True, True), answer
+    assert (answer.get("changed"), answer.get("restarted")) == (True, True), answer
     assert "hung" in " ".join(answer["proof"])
     assert stage.pid != hung
     assert stage.answers() == before
@@ -481,7 +479,7 @@ def test_files_of_another_mode_or_by_another_hand_are_mended(stage: SmallStage) 
     before, files = stage.answers(), stage.files()
     ours = [path for path in stage.config.rglob("*") if path.is_file() and not path.is_symlink()]
     for number, path in enumerate(ours):
-        if number % 2:
+        if number % 2 or path.name == "api.token":  # a token by another hand is another token
             path.chmod(0o666)
         else:
             path.write_text(path.read_text() + "\n# by hand\n")
@@ -499,32 +497,37 @@ def test_files_of_another_mode_or_by_another_hand_are_mended(stage: SmallStage) 
 @pytest.mark.parametrize("kind", ["a route", "an entrypoint"])
 @pytest.mark.parametrize("proxy", PROXIES)
 def test_killed_at_any_point_the_next_run_mends(stage: SmallStage, tmp_path: pathlib.Path, kind: str) -> None:
-    options = copy.deepcopy(stage.arguments())
-    (NEW if kind == "a route" else STATIC)(options, stage)
     steps = tmp_path / "steps"
 
-    def run(point: int) -> subprocess.CompletedProcess[str]:
+    def wanted(number: int) -> Data:
+        """Never the same twice; every other one has what the others lack."""
+        options = copy.deepcopy(stage.arguments())
+        options["ingress"]["routes"][f"number-{number}"] = route(f"number-{number}")
+        if number % 2:
+            (NEW if kind == "a route" else STATIC)(options, stage)
+        return options
+
+    def run(options: Data, point: int) -> subprocess.CompletedProcess[str]:
         return stage.module(options, before=[str(ROOT / "tests/integration/wire_killed.py"), str(point), str(steps)])
 
-    before = stage.answers()
-    whole = run(0)
-    assert '"changed": true' in whole.stdout, whole.stdout
-    count = len(steps.read_text().splitlines())
-    after = stage.answers()
-    assert {key for key in after if after[key] != before[key]} <= {"new"}
-    stage.configure()
-    quiet = stage.processes()
-    # Some points, spread over the whole way; the last ones are the most harmful.
-    for point in sorted({*range(1, count + 1, max(1, count // 4)), count - 1, count}):
-        killed = run(point)
-        assert killed.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), (point, killed)
+    ways, counts = [stage.answers()], []
+    for number in (1, 2):
+        whole = run(wanted(number), 0)
+        assert '"changed": true' in whole.stdout, whole.stdout
+        counts.append(len(steps.read_text().splitlines()))
+        ways.append(stage.answers())
+    assert {key for key in ways[0] if ways[0][key] != ways[1][key]} <= {"new"} and ways[2] == ways[0]
+    quiet, count = len(stage.processes()), min(counts)
+    # Some points, spread over the whole way; at the last ones files and running proxy differ.
+    for number, point in enumerate((1, count // 4, count // 2, count * 3 // 4, count - 1, count), 3):
+        options, expected = wanted(number), ways[number % 2]
+        killed = run(options, point)
+        assert killed.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), (point, counts, killed)
         name = steps.read_text().splitlines()[-1]
-        stage.until(lambda: stage.answers() in (before, after), f"point {point} of {count}, {name}: another answer on the wire: {stage.answers()}")
+        stage.until(lambda: stage.answers() in ways, f"point {point} of {count}, {name}: another answer on the wire")
         mended = stage.configure(**options)
         assert "failed" not in mended, (point, name, mended)
-        assert stage.answers() == after, (point, name)
-        again = stage.configure(**options)
-        assert again["changed"] is False, (point, name, again)
-        assert "failed" not in stage.configure()
-        assert stage.answers() == before, (point, name)
-    stage.until(lambda: len(stage.processes()) <= len(quiet), f"processes are left: {stage.processes()}")
+        assert stage.answers() == expected, (point, name)
+    again = stage.configure(**options)
+    assert again["changed"] is False, again
+    stage.until(lambda: len(stage.processes()) <= quiet, f"processes are left: {stage.processes()}")

@@ -16,7 +16,7 @@ import signal
 import sys
 import typing as t
 
-STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown", "subprocess.Popen", "os.kill"}
+STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown", "subprocess.Popen"}
 
 
 def main() -> None:

@@ -54,15 +54,19 @@ class Unit:
         (self.folder / "pid").write_text(str(process.pid))
 
     def stop(self) -> None:
-        """End it, in the end by force."""
+        """End it; in the end by force, and its children with it, as systemd does."""
         pid = self.pid
-        for number, seconds in ((self.told["stop"], 10), (signal.SIGKILL, 5)):
-            deadline = time.monotonic() + seconds
-            if pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-            while pid and alive(pid) and time.monotonic() < deadline:
-                time.sleep(0.01)
+        if not pid:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, self.told["stop"])
+        deadline = time.monotonic() + 3
+        while alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        while alive(pid):
+            time.sleep(0.01)
 
     def restart(self) -> None:
         """Stop and start it."""
