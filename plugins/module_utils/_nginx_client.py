@@ -93,6 +93,8 @@ def common() -> Lines:
         # A connection that becomes another protocol's, or one that is kept. h2c is no such protocol: within it nobody would be guarded.
         *mapping("$http_upgrade", "$portmap_upgrade", [("", ""), ("~*h2c", ""), ("default", "$http_upgrade")]),
         *mapping("$portmap_upgrade", "$portmap_connection", [("", ""), ("default", "Upgrade")]),
+        # Not over HTTP/2, which has a word of its own for that, nor where the connection becomes another protocol's.
+        *mapping("$server_protocol:$portmap_upgrade:$portmap_drain", "$portmap_close", [("HTTP/1.1::yes", "close"), ("default", "")]),
         *key_map("$remote_addr", "$portmap_key"),
         # A path that is written otherwise than it is judged. The backend must get what was judged; other paths it gets as they came, since
         # nginx, unlike Traefik, could not write them again as they were (%2F).

@@ -22,6 +22,7 @@ Data = dict[str, t.Any]
 
 # Stand for what is only known when all is rendered: the tree's own directory and hash.
 TREE, RELEASE = "@portmap-tree@", "@portmap-release@"
+DRAIN = "drain-"  # and a release: a file in run_dir that says that this one ends soon
 LONG = "24h"  # a silence that is no error: Traefik knows no limit there
 CONNECT = 30  # seconds to wait for a backend where nothing else is said, as Traefik does
 

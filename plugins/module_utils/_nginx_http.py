@@ -20,7 +20,9 @@ import urllib.parse
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_client import PLAIN, Client, behind, common, mapping
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_context import (
     CONNECT,
+    DRAIN,
     LONG,
+    RELEASE,
     TREE,
     Context,
     Data,
@@ -88,7 +90,7 @@ class Http:
             directive("client_header_timeout", "60s"),
             directive("client_body_timeout", "60s"),
             directive("keepalive_timeout", "180s"),
-            # A worker that ends closes kept connections at once, and a request that is on its way there is lost; this lets it wait for one.
+            # For connections that nothing was sent over since it was said that this worker ends, see _draining().
             *([directive("keepalive_min_timeout", "1s")] if self.context.host.binary.version >= (1, 27, 4) else []),
             directive("large_client_header_buffers", "16", "64k"),
             directive("client_max_body_size", "0"),
@@ -105,6 +107,7 @@ class Http:
             directive("proxy_send_timeout", LONG),
             directive("proxy_ignore_headers", *_ACCEL, "Expires", "Cache-Control", "Set-Cookie", "Vary"),
             *(directive("proxy_pass_header", header) for header in (*_ACCEL, "Server", "Date")),
+            directive("uninitialized_variable_warn", "off"),  # of $portmap_drain, where a request is refused before it is set
             directive("limit_req_status", "429"),
             directive("limit_req_log_level", "warn"),
         ]
@@ -165,6 +168,7 @@ class Http:
                     *(certificate_of(self.context, host) if entrypoint["tls"] else []),
                     *self._answer_headers(entrypoint),
                     *block(["if", "($portmap_unclean)"], [directive("rewrite", "^", "$uri")]),
+                    *self._draining(),
                     *([] if entrypoint["tls"] else self._challenges()),
                     *self._own_answers(entrypoint),
                     *(self._maintenance(entrypoint) if any(one in self.options.maintenance for one in own) else []),
@@ -197,6 +201,14 @@ class Http:
         lines = [*self._listen(name, entrypoint, "default_server"), directive("server_name", "_"), *refused, directive("return", "444")]
         self.servers += block(["server"], lines)
 
+    def _draining(self) -> Lines:
+        """Whether these workers end soon. They then say so with each answer, so that clients send the next request over a new connection.
+
+        A worker that ends closes kept connections at once, and a request that is on its way there would be lost.
+        """
+        mark = constant(f"{self.context.host.run_dir}/{DRAIN}", "run_dir").strip('"')
+        return [directive("set", "$portmap_drain", '""'), *block(["if", f'(-f "{mark}{RELEASE}" )'], [directive("set", "$portmap_drain", "yes")])]
+
     def _redirecting(self, port: int) -> Lines:
         """To https at the public port. 301 lets a client change the method, so it is for GET alone, as Traefik has it."""
         there = "https://$host$request_uri" if port == 443 else f"https://$host:{port}$request_uri"
@@ -226,6 +238,7 @@ class Http:
         pairs = [(name, literal(value, f"headers.{name}")) for name, value in self.options.headers.items()]
         if entrypoint.get("http3"):
             pairs.append(("Alt-Svc", f"'h3=\":{entrypoint['port']}\"; ma=2592000'"))
+        pairs.append(("Connection", "$portmap_close"))  # none where it is empty
         return [directive("add_header", word(name), value, "always") for name, value in [*pairs, *more]]
 
     def _maintenance(self, entrypoint: Data) -> Lines:

@@ -25,8 +25,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.alfred.portmap.plugins.module_utils import _nginx_distribution as distribution
-from ansible_collections.alfred.portmap.plugins.module_utils._files import read_text, sha256
+from ansible_collections.alfred.portmap.plugins.module_utils._files import read_text, remove, sha256, write_text
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx import CONTROL_SOCKET, ERRORS, MAIN, Tree
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_context import DRAIN
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_processes import Process, masters, processes, runs_with, workers
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import Link, main_file
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
@@ -47,6 +48,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._proxy_tls import f
 from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, listeners
 
 QUESTIONS = 8  # new connections that must all be answered by the new configuration
+DRAIN_SECONDS = 0.2  # clients that send request after request have had an answer by then
 PATIENCE = 3.0  # seconds for an answer of the control server, which waits for nothing
 PAUSE = 0.05
 TRIALS, TRIAL = "/run", "portmap-nginx-trial-"
@@ -66,8 +68,25 @@ class ServedCertificate:
 class NginxCommands(Commands):
     """Whose stop is none where the unit ran somebody else's configuration before: with our drop-in gone it runs that again."""
 
+    run_dir: str = ""
     replaces: bool = field(default=False, init=False)
     told: str = field(default="", init=False)
+
+    def take_up(self, due: str) -> None:
+        """Restart or reload nginx. Before a reload the workers are told that they end soon, and have a moment to tell their clients."""
+        self.end_drain()
+        if due == RELOAD:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                write_text(os.path.join(self.run_dir, DRAIN + ask(self.run_dir, "/configuration")), "")
+                time.sleep(DRAIN_SECONDS)
+        super().take_up(due)
+
+    def end_drain(self) -> None:
+        """Nobody is told (any more) to come back over a new connection."""
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self.run_dir):
+                if name.startswith(DRAIN):
+                    remove(os.path.join(self.run_dir, name))
 
     def halt(self) -> None:
         """Stop nginx, or start what it was before."""
@@ -158,17 +177,8 @@ class Nginx:
         return {one.pid for master in ours for one in (master, *workers(there, master))}
 
     def ask(self, path: str, seconds: float = PATIENCE) -> str:
-        """Ask the control server over a new connection. Raises OSError and HTTPException."""
-        connection = _UnixConnection(os.path.join(self.run_dir, CONTROL_SOCKET), seconds)
-        try:
-            connection.request("GET", path, headers={"Host": "control", "Connection": "close"})
-            answer = connection.getresponse()
-            body = answer.read(4096).decode("ascii", "replace").strip()
-        finally:
-            connection.close()
-        if answer.status != 200:
-            raise OSError(0, f"{path} was answered with {answer.status}")
-        return body
+        """Ask the control server. Raises OSError and HTTPException."""
+        return ask(self.run_dir, path, seconds)
 
     def try_candidate(self, files: t.Sequence[File]) -> list[str]:
         """`nginx -t`, with all of the tree in a place of its own."""
@@ -253,6 +263,7 @@ class Nginx:
             if time.monotonic() > deadline or any("still could not bind()" in line or "bind()" not in line for line in words):
                 raise ChangeError(f"{complaint}. {self._told(words)}")
             time.sleep(PAUSE)
+        self.commands.end_drain()
         own = workers(there := processes(), self._master(there))
         draining = sum(one.draining for one in own)
         seen = [
@@ -316,6 +327,7 @@ class Nginx:
             try:
                 answers = {self.ask("/configuration") for _number in range(QUESTIONS)}
                 if answers == {self.found_release} or (not self.found_release and answers):
+                    self.commands.end_drain()
                     return [f"nginx answers with configuration {self.found_release[:12]} as before"]
                 complaint = "nginx serves another configuration than before"
             except (OSError, http.client.HTTPException) as error:
@@ -371,6 +383,20 @@ def _clear(where: str) -> None:
         pid = name[len(TRIAL) :].partition("-")[0]
         if name.startswith(TRIAL) and not os.path.exists(f"/proc/{pid}"):
             shutil.rmtree(os.path.join(where, name), ignore_errors=True)
+
+
+def ask(run_dir: str, path: str, seconds: float = PATIENCE) -> str:
+    """Ask the control server over a new connection. Raises OSError and HTTPException."""
+    connection = _UnixConnection(os.path.join(run_dir, CONTROL_SOCKET), seconds)
+    try:
+        connection.request("GET", path, headers={"Host": "control", "Connection": "close"})
+        answer = connection.getresponse()
+        body = answer.read(4096).decode("ascii", "replace").strip()
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise OSError(0, f"{path} was answered with {answer.status}")
+    return body
 
 
 def _words(line: str) -> str:

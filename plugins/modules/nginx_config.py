@@ -341,7 +341,7 @@ def main() -> None:
     except (AttributeError, TypeError) as error:
         module.fail_json(msg=f"ingress: {error}; nothing was changed")
     complete = all(one.digest for one in context.host.certificates)
-    commands = NginxCommands(run(module), params["restart_command"], params["reload_command"], params["stop_command"], params["displaces"])
+    commands = NginxCommands(run(module), params["restart_command"], params["reload_command"], params["stop_command"], params["displaces"], params["run_dir"])
     proxy = Nginx(
         run=run(module),
         commands=commands,

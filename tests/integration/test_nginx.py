@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -394,6 +395,21 @@ def test_the_units_file_is_part_of_the_change(virgin: NginxEdge) -> None:
     assert virgin.configure(check=True, **said)["restarted"]
     assert virgin.configure(**said)["restarted"]
     assert not virgin.configure(**said)["changed"]
+
+
+def test_clients_are_told_to_come_back_over_a_new_connection_while_it_reloads(edge: NginxEdge) -> None:
+    """Not over a connection that becomes a WebSocket's, nor any more once the reload is through."""
+    asked = edge.folder / "asked"
+    url = ["--connect-to", "::203.0.113.11:", "-sk", "-o", "/dev/null", "-D", "-", "https://api.example.net/"]
+    upgrade = ["-H", "Connection: Upgrade", "-H", "Upgrade: other"]
+    kinds = (["--http1.1"], ["--http2"], ["--http1.1", *upgrade])
+    lines = [f"{shlex.join(['curl', *kind, *url])} >>{asked}" for kind in kinds]
+    answer = edge.configure(ingress=ingress({"new": route("new", 9002)}), reload_command=edge.script("asks", *lines, "$unit reload"))
+    assert answer["reloaded"], answer
+    told = [part.lower() for part in asked.read_text().replace("\r", "").split("\n\n") if part]
+    assert ["connection: close" in part for part in told] == [True, False, False]
+    assert edge.get("api").all("Connection") == ["keep-alive"]
+    assert not list(edge.run.glob("drain-*"))
 
 
 def test_no_request_is_lost_while_it_reloads(edge: NginxEdge) -> None:
