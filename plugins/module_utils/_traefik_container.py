@@ -126,6 +126,7 @@ class Contained:
     docker: Docker
     ingress: Data
     read: tuple[str, ...]  # folders that it sees beside the configuration's
+    file: str  # the Compose file
 
     def check(self) -> None:
         """Raises ChangeError where it could not run."""
@@ -171,6 +172,12 @@ class Contained:
                 f"{'; '.join(found)}: every client that docker-proxy hands on (over IPv6, unless the network has it) seems to come from there, so that"
                 " everybody would be let in; take the addresses of Docker's networks out of `allow`"
             )
+
+    def leave(self) -> None:
+        """Where a change into a container was undone, the unit from before takes none away, and it would hold the ports."""
+        if not os.path.exists(self.file):
+            self.docker.run([self.docker.program, "rm", "--force", NAME])
+            self.docker.run([self.docker.program, "network", "rm", NAME])
 
     # a second one, on the host's loopback, for as long as a trial takes
 

@@ -70,8 +70,17 @@ def digest(path: str) -> str:
     return sha256.hexdigest()
 
 
+def identity(path: str) -> str:
+    """Which file it is, "" if it is not there: to hash a binary of 200 MB takes a second, in which a Traefik that restarts serves nobody."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return ""
+    return f"{found.st_ino}-{found.st_size}-{int(found.st_mtime)}"
+
+
 def recorded(text: str) -> dict[str, str]:
-    """By path: what `sha256sum -z` printed of it."""
+    """By path: what `sha256sum -z` printed of it, or `stat` in the same form."""
     return {path: found for found, separator, path in (line.partition("  ") for line in text.split("\0")) if separator}
 
 
@@ -158,7 +167,7 @@ class Traefik:
         """Whether it is the Traefik that was started with our static file, or by our unit. proven: its API knows our secret."""
         owner = listener.owner
         if owner is None:
-            return proven and listener.port in {door.port for door in self._doors()}
+            return (proven and listener.port in {door.port for door in self._doors()}) or self.commands.is_own(listener)
         if owner.process in PUBLISHERS:
             return self._containers_behind(listener) == [NAME]
         if owner.pid not in self._pids:
@@ -239,9 +248,13 @@ class Traefik:
 
     def due(self, files: t.Sequence[File]) -> str:
         """By what the running one was started with, and what it read of certificates: the unit records both."""
-        now = {path: digest(path) for path in (self.binary, *self.started_with, self.static_path) if path}
+        then = recorded(read(self.started_file))
+        now = {path: digest(path) for path in (*self.started_with, self.static_path)}
+        if self.binary:
+            same = identity(self.binary)
+            now[self.binary] = same if then.get(self.binary) == same else digest(self.binary)
         now.update({file.path: hashlib.sha256((file.text or "").encode("utf-8", "surrogateescape")).hexdigest() for file in files if file.path in now})
-        if self.restart or self._stale or differs(now, recorded(read(self.started_file))):
+        if self.restart or self._stale or differs(now, then):
             return RESTART
         if self.contained is not None and self.contained.runs_another_image():
             return RESTART
@@ -380,6 +393,8 @@ class Traefik:
     def prove_undone(self) -> list[str]:
         """The content that ran before runs again; where that was not known, Traefik at least answers."""
         self._pids.clear()
+        if self.contained is not None:
+            self.contained.leave()
         before = self._before
         if before is None or self._api is None:
 

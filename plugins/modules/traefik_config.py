@@ -304,6 +304,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._docker import Docker
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Commands, File, carry_out
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_files import check_files
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_ingress import check_ingress
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, argument_spec, checked
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik import DYNAMIC_FILE, HEADER, REVISION_HEADER, Data, written
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_acme import ARGUMENTS, resolvers, storage_problem, without_secrets
@@ -444,6 +446,8 @@ def render(module: AnsibleModule, paths: Paths, token: str) -> tuple[Options, Da
     if ingress.get("proxy", "traefik") != "traefik":
         raise ProxyError("ingress.proxy", ingress["proxy"], "must be traefik")
     options = checked(params)
+    check_ingress(ingress)
+    check_files(options, must_exist=not module.check_mode)
     found: t.Optional[Data] = None
     if acme:
         check_storage(acme, params["user"])
@@ -490,7 +494,7 @@ def main() -> None:
         contained: t.Optional[Contained] = None
         compose_text: t.Optional[str] = None
         if container:
-            contained = Contained(container, docker, params["ingress"], seen_by(params, options))
+            contained = Contained(container, docker, params["ingress"], seen_by(params, options), paths.compose)
             kept = [os.path.dirname(params["tls"]["acme"]["storage"])] if params["tls"]["acme"] else []
             compose_text = written(compose(container, params["ingress"], params["config_dir"], contained.read, kept))
     except ProxyError as error:
