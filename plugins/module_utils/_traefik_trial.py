@@ -46,6 +46,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._traefik_container 
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import REVISION, SECRET, token_hash
 
 PLACE = "/run"  # memory, not a disk: there are password hashes in it
+FOLDER = "portmap-traefik-"  # then the module's pid
 LOADED = re.compile(r".*\.(?:ya?ml|toml)")  # what Traefik loads of a directory, hidden or not
 PORT_TRIES = 3  # a free port may be taken by somebody else before Traefik takes it
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -77,7 +78,9 @@ class Trial:
 
     def _run(self) -> str:
         account = _account(self.user)
-        self.folder = tempfile.mkdtemp(prefix="portmap-traefik-", dir=PLACE if os.access(PLACE, os.W_OK) else None)
+        place = PLACE if os.access(PLACE, os.W_OK) else tempfile.gettempdir()
+        _sweep(place)
+        self.folder = tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=place)
         try:
             self._lay_out(account)
             api = Api(_free_port(), secrets.token_hex(32), timeout=self.seconds)
@@ -181,7 +184,7 @@ class Trial:
             if any("address already in use" in one and str(api.port) in one for one in complaints):
                 raise _PortTaken
             if ended:
-                words = complaints or [f"it ended at once: {printable(_text(log), 400)}"]
+                words = complaints or [f"{self.binary or 'it'} ended at once: {printable(_text(log), 400)}"]
                 raise ChangeError(_refusal(words))
             with contextlib.suppress(NoAnswer):
                 reply = api.get("rawdata")
@@ -247,6 +250,14 @@ def _quiet(value: t.Any) -> t.Any:
     if isinstance(value, dict):
         return {key: _quiet(item) for key, item in value.items() if key not in ("healthCheck", "certResolver", "domains")}
     return [_quiet(item) for item in value] if isinstance(value, list) else value
+
+
+def _sweep(place: str) -> None:
+    """Remove what modules left there that were killed."""
+    for name in os.listdir(place):
+        found = re.fullmatch(rf"{FOLDER}([0-9]+)-\w+", name)
+        if found and not os.path.exists(f"/proc/{found[1]}"):
+            shutil.rmtree(os.path.join(place, name), ignore_errors=True)
 
 
 def _account(user: str) -> t.Optional[pwd.struct_passwd]:

@@ -47,7 +47,7 @@ class Unit:
         for line in (text or (self.folder / "traefik.service").read_text()).splitlines():
             if line.startswith(f"{key}="):
                 command = line.partition("=")[2]
-                argv = shlex.split(command.lstrip("-+").replace("$MAINPID", str(self.pid)))
+                argv = shlex.split(command.lstrip("-+").replace("$MAINPID", str(self.pid)).replace("%%", "%"))
                 subprocess.run(argv, stdin=subprocess.DEVNULL, check=not command.startswith("-"))
 
     def start(self) -> None:
