@@ -147,12 +147,18 @@ class Commands:
         return bool(self.displaces) and self.run(["systemctl", "is-active", "--quiet", str(self.displaces)])[0] == 0
 
     def is_displaced(self, listener: Listener) -> bool:
-        """Whether a listener is of the unit that makes place. Where a socket's process is not seen (another user's, in a container), its user counts."""
-        if not self.displaces:
-            return False
+        """Whether a listener is of the unit that makes place."""
+        return bool(self.displaces) and self._is_of(listener, str(self.displaces))
+
+    def is_own(self, listener: Listener) -> bool:
+        """Whether a listener is of the proxy's own unit."""
+        return bool(self.unit) and self._is_of(listener, self.unit)
+
+    def _is_of(self, listener: Listener, unit: str) -> bool:
+        """Where a socket's process is not seen (another user's, in a container), its user counts."""
         if listener.owner is not None:
-            return listener.owner.unit in (self.displaces, f"{self.displaces}.service")
-        _rc, out, _err = self.run(["systemctl", "show", "--property", "MainPID", "--value", self.displaces])
+            return listener.owner.unit in (unit, f"{unit}.service")
+        _rc, out, _err = self.run(["systemctl", "show", "--property", "MainPID", "--value", unit])
         try:
             return out.strip() not in ("", "0") and os.stat(f"/proc/{out.strip()}").st_uid == listener.uid
         except OSError:
