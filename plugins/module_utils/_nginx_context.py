@@ -55,8 +55,8 @@ class Context:
         return {name: one for name, one in self.ingress["entrypoints"].items() if (one.get("protocol") or "http") == protocol}
 
     def routes_at(self, entrypoint: str) -> dict[str, Data]:
-        """The routes of an entrypoint that nginx serves: the dashboard is Traefik's."""
-        return {name: one for name, one in self.ingress["routes"].items() if one["entrypoint"] == entrypoint and not one.get("dashboard")}
+        """The routes of an entrypoint."""
+        return {name: one for name, one in self.ingress["routes"].items() if one["entrypoint"] == entrypoint}
 
 
 def check(context: Context) -> None:
@@ -64,6 +64,9 @@ def check(context: Context) -> None:
     if context.ingress.get("container"):
         raise ProxyError("ingress.container", True, "is Traefik's alone: nginx is served on the host itself")
     check_ingress(context.ingress)
+    for name, route in context.ingress["routes"].items():
+        if route.get("dashboard"):
+            raise ProxyError(f"ingress.routes.{name}.dashboard", True, "is Traefik's alone: nginx has none")
 
 
 def address_range(text: str, path: str) -> str:

@@ -362,11 +362,6 @@ def test_grpc_is_passed_on_as_such() -> None:
     assert "grpc_pass grpc://portmap_route_api;" in found and "gzip off;" in found and "proxy_pass" not in found
 
 
-def test_the_dashboard_is_left_out() -> None:
-    found = http(routes={"api": route(), "dash": route(host="dash.example.net", dashboard=True, backends=[])})
-    assert "dash.example.net" not in found
-
-
 def test_challenges_are_served_without_tls_only() -> None:
     found = http(host=Host(certificates=(SITE,), acme_webroot="/var/www/acme"))
     assert found.count("location ^~ /.well-known/acme-challenge/ {") == 1
@@ -439,6 +434,7 @@ def test_a_placed_tree_names_its_place_and_shows_no_hash() -> None:
         ({"canary": {"weight": 20, "protocol": "grpc", "backends": [TWO]}}, {}, "can't be mixed"),
         ({"canary": {"weight": 0, "protocol": "http", "backends": [TWO]}}, {}, "at least 1 and at most 99"),
         ({}, {"container": True}, "is Traefik's alone"),
+        ({"dashboard": True, "backends": []}, {}, "is Traefik's alone"),
         ({}, {"entrypoints": {"websecure": entrypoint(443), "again": entrypoint(443)}}, "already"),
         ({}, {"host": Host()}, "needs a certificate"),
         ({}, {"host": Host(certificates=(Certificate(Pair("/etc/$x.pem", "/k"), (), ""),))}, "must not have a '\\$'"),
