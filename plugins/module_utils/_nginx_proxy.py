@@ -29,7 +29,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._files import read_
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx import CONTROL_SOCKET, ERRORS, MAIN, Tree
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_context import DRAIN
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_processes import Process, masters, processes, runs_with, workers
-from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import Link, main_file
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import Link, ReleaseFile, main_file
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import (
     HUNG,
@@ -51,6 +51,7 @@ QUESTIONS = 8  # new connections that must all be answered by the new configurat
 DRAIN_SECONDS = 0.2  # clients that send request after request have had an answer by then
 PATIENCE = 3.0  # seconds for an answer of the control server, which waits for nothing
 PAUSE = 0.05
+CLOCKS_DIFFER = 0.1  # seconds: a process's start is told in ticks
 TRIALS, TRIAL = "/run", "portmap-nginx-trial-"
 _LOGGED = re.compile(r"^\S+ \S+ \[(\w+)\] [^:]*: (?:\*\d+ )?")  # 2026/11/26 18:02:02 [emerg] 15193#15193: …
 
@@ -117,6 +118,9 @@ class Nginx:
     found_release: str = field(default="", init=False)
     found_workers: frozenset[tuple[int, int]] = field(default=frozenset(), init=False)
     found_master: t.Optional[Process] = field(default=None, init=False)
+    found_serving: t.Sequence[Process] = field(default=(), init=False)
+    renewed: bool = field(default=False, init=False)  # whether no worker of before may serve any more
+    judged: bool = field(default=False, init=False)  # whether it was told already what is due: what is asked for next is an undo
     ending: t.Optional[Process] = field(default=None, init=False)  # the master that a restart must end
     said: int = field(default=0, init=False)  # how long the log of errors was
 
@@ -141,6 +145,7 @@ class Nginx:
             return STOPPED
         self.found_master = ours[0]
         own = workers(there, ours[0])
+        self.found_serving = [one for one in own if not one.draining]
         self.found_workers = frozenset((one.pid, one.started) for one in own)
         self.ending = ours[0]  # unless it is found running, and nothing is due
         if len(ours) > 1 or any(one.halted for one in (*ours, *own)):
@@ -221,8 +226,23 @@ class Nginx:
     def due(self, files: t.Sequence[File]) -> str:
         """What it needs to run these files."""
         found = self._due(files)
+        if found == NOTHING and not self.judged and self._read_before_written(files):
+            found = RELOAD
+        self.judged = True
+        self.renewed = found == RELOAD
         self.ending = self.found_master if found == RESTART else None
         return found
+
+    def _read_before_written(self, files: t.Sequence[File]) -> bool:
+        """Whether it may run other files than these under their hash: somebody edited some, or put them right, and this was reloaded before or not at all."""
+        ours = [one for one in files if isinstance(one, ReleaseFile)]
+        if any(one.present() != one for one in ours):
+            return True
+        written = max((os.lstat(one.path).st_ctime for one in ours), default=0.0)
+        booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        ticks = os.sysconf("SC_CLK_TCK")
+        # A file of the future tells of a clock that was put back.
+        return written < time.time() and any(booted + one.started / ticks < written - CLOCKS_DIFFER for one in self.found_serving)
 
     def _due(self, files: t.Sequence[File]) -> str:
         master = self.found_master
@@ -294,7 +314,7 @@ class Nginx:
         serving = [one for one in own if not one.draining]
         if not serving:
             return "nginx has no worker"
-        if self.found_release != release and any((one.pid, one.started) in self.found_workers for one in serving):
+        if (self.renewed or self.found_release != release) and any((one.pid, one.started) in self.found_workers for one in serving):
             return "a worker of before the change takes connections still"
         if any(one.halted for one in (ours[0], *serving)):
             return "a process of nginx is stopped (by SIGSTOP or a debugger)"

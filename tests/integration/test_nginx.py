@@ -355,6 +355,23 @@ def test_a_run_that_is_killed_before_the_reload_owes_nothing_to_the_next_one(edg
     assert edge.status("new") == 200
 
 
+def test_what_was_edited_and_reloaded_by_hand_does_not_pass_for_what_was_written(edge: NginxEdge) -> None:
+    """Its hash is still in it. Nor if the file was put right again and nginx was not told, as by a run that was killed."""
+    path = edge.config / "releases" / edge.release / "http.conf"
+    text = path.read_text()
+    for put_right in (False, True):
+        path.write_text(text.replace("return 444;", "return 204;"))
+        subprocess.run(edge.command("reload"), check=True)
+        edge.until(lambda: edge.status("api", host_header="nobody.example.net") == 204, "nginx does not take it up")
+        if put_right:
+            path.write_text(text)
+        assert edge.configure(check=True)["reloaded"]
+        answer = edge.configure()
+        assert (answer["changed"], answer["reloaded"]) == (True, True), answer
+        assert edge.status("api", host_header="nobody.example.net") == CLOSED
+        assert not edge.configure()["changed"]
+
+
 def test_half_a_release_is_written_anew(edge: NginxEdge) -> None:
     new = ingress({"half": route("half", 9002)})
     release = edge.configure(check=True, ingress=new)["release"]
