@@ -234,8 +234,7 @@ def never_starts_new(stage: SmallStage) -> t.Iterator[None]:
         path.write_text(json.dumps(told))
 
 
-CASES = [
-    # what does not fit together
+CONTRADICTIONS = [
     Case("a route's entrypoint is none", ["ingress.routes.api.entrypoint", "'nope'"], routed("api", entrypoint="nope")),
     Case("a route's limit is none", ["ingress.routes.api.rate_limit", "'nope'"], routed("api", rate_limit="nope")),
     Case("a route's list of users is none", ["ingress.routes.back.auth", "'nope'"], routed("back", auth="nope")),
@@ -282,7 +281,8 @@ CASES = [
     Case("the dashboard of a proxy that has none", ["ingress.routes.api.dashboard"], routed("api", dashboard=True, backends=[]), proxies=NGINX),
     Case("an API that others reach", ["ingress.api.address", "'0.0.0.0'"], put("ingress.api.address", "0.0.0.0"), proxies=TRAEFIK),
     Case("an ingress without routes' key", ["ingress", "routes"], lambda options, stage: options["ingress"].pop("routes")),
-    # values
+]
+VALUES = [
     Case("a hash of SHA-512", ["users[0].hash", "'ops'"], hashed(SHA512), hidden=SHA512),
     Case("a hash of SHA-256", ["users[0].hash", "'ops'"], hashed("$5$abcdefgh$" + "x" * 43), hidden="$5$abcdefgh$"),
     Case("a password that is no hash", ["users[0].hash", "'ops'"], hashed("swordfish-1"), hidden="swordfish-1"),
@@ -321,7 +321,8 @@ CASES = [
     Case("a protocol that is none", ["ingress.routes.api.protocol", "'gopher'"], routed("api", protocol="gopher")),
     Case("a page with a control character", ["maintenance_page"], put("maintenance_page", "<p>\x00</p>")),
     Case("a health check without end", ["health_checks.interval", "0"], put("health_checks", {"interval": 0})),
-    # TLS
+]
+FILES = [
     Case("a certificate that is not there", ["tls.certificates", "/nowhere.pem"], pair(lambda stage: "/nowhere.pem", site_key), made=True),
     Case("a key that is not there", ["tls.certificates", "/nowhere.key"], pair(site_cert, lambda stage: "/nowhere.key"), made=True),
     Case("a certificate that is none", ["tls.certificates", "garbage.pem"], pair(garbage, site_key)),
@@ -337,7 +338,8 @@ CASES = [
     Case("a weak cipher", ["tls.ciphers", "TLS_RSA_WITH_AES_128_CBC_SHA"], put("tls.ciphers", ["TLS_RSA_WITH_AES_128_CBC_SHA"])),
     Case("ciphers for TLS 1.3 alone", ["tls.ciphers", "1.3"], both(put("tls.minimum", "1.3"), put("tls.ciphers", CIPHERS))),
     Case("TLS 1.1", ["minimum", "1.1"], put("tls.minimum", "1.1")),
-    # the machine
+]
+MACHINE = [
     Case("a port that somebody holds", [str(HELD), "held by"], entered("held", entrypoint(HELD))),
     Case("an API's port that somebody holds", [str(HELD), "held by"], put("ingress.api.port", HELD), proxies=TRAEFIK),
     Case("no such binary", ["/nowhere/proxy"], both(NEW, put("binary", "/nowhere/proxy")), made=True),
@@ -351,6 +353,7 @@ CASES = [
     Case("a restart that fails", ["false"], both(STATIC, put("restart_command", ["false"]), put("reload_command", ["false"])), undone=True),
     Case("a restart that never comes up", [], STATIC, never_starts_new, proxies=TRAEFIK, undone=True),
 ]
+CASES = [*CONTRADICTIONS, *VALUES, *FILES, *MACHINE]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -359,44 +362,65 @@ def _root() -> None:
         pytest.exit("tests/integration/test_broken_ingress.py needs root: it makes network namespaces", returncode=2)
 
 
+class Stages:
+    """Both proxies, each configured and running, asked at the same time."""
+
+    def __init__(self, folder: t.Callable[[str], pathlib.Path]) -> None:
+        self.folder = folder
+        self.made: dict[str, SmallStage] = {}
+        self.left: set[str] = set()  # where a test did not come to its end, or left it otherwise
+
+    def stage(self, proxy: str) -> SmallStage:
+        """One that runs as configured; a new one where that can't be had."""
+        if proxy in self.left and "failed" in self.made[proxy].configure():
+            self.made.pop(proxy).close()
+        self.left.discard(proxy)
+        if proxy not in self.made:
+            self.made[proxy] = SmallStage(proxy, self.folder(proxy))
+            self.made[proxy].start()
+        return self.made[proxy]
+
+    def close(self) -> None:
+        """End all."""
+        for stage in self.made.values():
+            stage.close()
+
+    def each(self, test: t.Callable[[SmallStage], None], proxies: t.Iterable[str] = PROXIES, leaves: bool = True) -> None:
+        """Run a test on each of them. leaves: it may end otherwise than it began."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            running = {proxy: pool.submit(lambda proxy=proxy: test(self.stage(proxy))) for proxy in proxies}
+        for proxy, future in running.items():
+            self.left.add(proxy)
+            try:
+                future.result()
+                if not leaves:
+                    self.left.discard(proxy)
+            except AssertionError as error:
+                raise AssertionError(f"{proxy}: {error}") from error
+
+
 @pytest.fixture(scope="module")
-def stages(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[dict[str, SmallStage]]:
-    """Both proxies, each configured and running, by name; made when they are first asked for."""
-    made: dict[str, SmallStage] = {}
-
-    class Stages(dict[str, SmallStage]):
-        def __missing__(self, proxy: str) -> SmallStage:
-            made[proxy] = self[proxy] = SmallStage(proxy, tmp_path_factory.mktemp(proxy))
-            self[proxy].start()
-            return self[proxy]
-
-    yield Stages()
-    for stage in made.values():
-        stage.close()
+def stages(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Stages]:
+    """Both proxies."""
+    made = Stages(lambda proxy: tmp_path_factory.mktemp(proxy))
+    yield made
+    made.close()
 
 
-@pytest.fixture
-def stage(stages: dict[str, SmallStage], proxy: str) -> t.Iterator[SmallStage]:
-    """One that runs as configured, before and after."""
-    found = stages[proxy]
-    yield found
-    if "failed" in found.configure():
-        del stages[proxy]  # the next test gets one of its own
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_what_is_broken_changes_nothing(stages: Stages, case: Case) -> None:
+    stages.each(lambda stage: play(case, stage), case.proxies, leaves=False)
 
 
-@pytest.mark.parametrize(
-    ("proxy", "case"), [pytest.param(proxy, case, id=f"{proxy}-{case.name}") for proxy in PROXIES for case in CASES if proxy in case.proxies]
-)
-def test_what_is_broken_changes_nothing(stages: dict[str, SmallStage], proxy: str, case: Case) -> None:
-    stage = stages[proxy]
+def play(case: Case, stage: SmallStage) -> None:
+    """One case with one proxy."""
     options = copy.deepcopy(stage.arguments())
     case.change(options, stage)
     before, files, identities, pid = stage.answers(), stage.files(), stage.identities(), stage.pid
-    with case.around(stage), concurrent.futures.ThreadPoolExecutor() as pool:
-        # Check mode says the same, beside it: neither touches a thing.
-        checking = None if case.undone or case.made else pool.submit(stage.configure, check=True, **options)
+    with case.around(stage):
+        # What is looked up on the machine is looked up in check mode too.
+        checked = None if case.undone or case.made or case not in (*FILES, *MACHINE) else stage.configure(check=True, **options)
         answer = stage.configure(**options)
-        checked = checking.result() if checking else None
     if "failed" not in answer:
         stage.configure()  # for the tests that come
     assert answer.get("failed") is True, answer
@@ -422,8 +446,11 @@ def test_there_are_thirty_and_more() -> None:
 # found otherwise than it was left
 
 
-@pytest.mark.parametrize("proxy", PROXIES)
-def test_a_proxy_that_was_stopped_is_started(stage: SmallStage) -> None:
+def test_a_proxy_that_was_stopped_is_started(stages: Stages) -> None:
+    stages.each(a_proxy_that_was_stopped_is_started)
+
+
+def a_proxy_that_was_stopped_is_started(stage: SmallStage) -> None:
     before = stage.answers()
     subprocess.run(stage.command("stop"), check=True)
     checked, pid = stage.configure(check=True), stage.pid
@@ -435,16 +462,22 @@ def test_a_proxy_that_was_stopped_is_started(stage: SmallStage) -> None:
     assert stage.configure()["changed"] is False
 
 
-@pytest.mark.parametrize("proxy", PROXIES)
-def test_a_proxy_that_is_stopped_stays_so_if_what_is_asked_for_is_broken(stage: SmallStage) -> None:
+def test_a_proxy_that_is_stopped_stays_so_if_what_is_asked_for_is_broken(stages: Stages) -> None:
+    stages.each(a_proxy_that_is_stopped_stays_so_if_what_is_asked_for_is_broken)
+
+
+def a_proxy_that_is_stopped_stays_so_if_what_is_asked_for_is_broken(stage: SmallStage) -> None:
     subprocess.run(stage.command("stop"), check=True)
     files = stage.files()
     answer = stage.configure(users=[])
     assert answer["failed"] is True and stage.pid == 0 and stage.files() == files
 
 
-@pytest.mark.parametrize("proxy", PROXIES)
-def test_a_proxy_that_hangs_is_restarted(stage: SmallStage) -> None:
+def test_a_proxy_that_hangs_is_restarted(stages: Stages) -> None:
+    stages.each(a_proxy_that_hangs_is_restarted)
+
+
+def a_proxy_that_hangs_is_restarted(stage: SmallStage) -> None:
     before, hung = stage.answers(), stage.pid
     family = [pid for pid in stage.processes() if pathlib.Path(f"/proc/{pid}/exe").resolve() == pathlib.Path(stage.binary).resolve()]
     for pid in family:
@@ -456,8 +489,11 @@ def test_a_proxy_that_hangs_is_restarted(stage: SmallStage) -> None:
     assert stage.answers() == before
 
 
-@pytest.mark.parametrize("proxy", PROXIES)
-def test_somebody_else_at_the_ports_is_named(stage: SmallStage) -> None:
+def test_somebody_else_at_the_ports_is_named(stages: Stages) -> None:
+    stages.each(somebody_else_at_the_ports_is_named)
+
+
+def somebody_else_at_the_ports_is_named(stage: SmallStage) -> None:
     subprocess.run(stage.command("stop"), check=True)
     files = stage.files()
     foreign = stage.spawn(sys.executable, "-c", "import socket, time; s = socket.create_server(('', 443)); time.sleep(9999)")
@@ -474,8 +510,11 @@ def test_somebody_else_at_the_ports_is_named(stage: SmallStage) -> None:
         foreign.wait()
 
 
-@pytest.mark.parametrize("proxy", PROXIES)
-def test_files_of_another_mode_or_by_another_hand_are_mended(stage: SmallStage) -> None:
+def test_files_of_another_mode_or_by_another_hand_are_mended(stages: Stages) -> None:
+    stages.each(files_of_another_mode_or_by_another_hand_are_mended)
+
+
+def files_of_another_mode_or_by_another_hand_are_mended(stage: SmallStage) -> None:
     before, files = stage.answers(), stage.files()
     ours = [path for path in stage.config.rglob("*") if path.is_file() and not path.is_symlink()]
     for number, path in enumerate(ours):
@@ -495,9 +534,12 @@ def test_files_of_another_mode_or_by_another_hand_are_mended(stage: SmallStage) 
 
 
 @pytest.mark.parametrize("kind", ["a route", "an entrypoint"])
-@pytest.mark.parametrize("proxy", PROXIES)
-def test_killed_at_any_point_the_next_run_mends(stage: SmallStage, tmp_path: pathlib.Path, kind: str) -> None:
-    steps = tmp_path / "steps"
+def test_killed_at_any_point_the_next_run_mends(stages: Stages, kind: str) -> None:
+    stages.each(lambda stage: killed_at_any_point(stage, kind))
+
+
+def killed_at_any_point(stage: SmallStage, kind: str) -> None:
+    steps = stage.folder / "steps"
 
     def wanted(number: int) -> Data:
         """Never the same twice; every other one has what the others lack."""
@@ -519,7 +561,7 @@ def test_killed_at_any_point_the_next_run_mends(stage: SmallStage, tmp_path: pat
     assert {key for key in ways[0] if ways[0][key] != ways[1][key]} <= {"new"} and ways[2] == ways[0]
     quiet, count = len(stage.processes()), min(counts)
     # Some points, spread over the whole way; at the last ones files and running proxy differ.
-    for number, point in enumerate((1, count // 4, count // 2, count * 3 // 4, count - 1, count), 3):
+    for number, point in enumerate((1, count // 3, count * 2 // 3, count - 1, count), 3):
         options, expected = wanted(number), ways[number % 2]
         killed = run(options, point)
         assert killed.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), (point, counts, killed)
