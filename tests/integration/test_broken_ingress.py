@@ -516,7 +516,9 @@ def test_files_of_another_mode_or_by_another_hand_are_mended(stages: Stages) -> 
 
 def files_of_another_mode_or_by_another_hand_are_mended(stage: SmallStage) -> None:
     before, files = stage.answers(), stage.files()
-    ours = [path for path in stage.config.rglob("*") if path.is_file() and not path.is_symlink()]
+    # Nginx keeps the tree before for the workers that still use it; nothing reads that again.
+    runs = (stage.config / "nginx.conf").resolve().parent if stage.proxy == "nginx" else stage.config
+    ours = [path for path in runs.rglob("*") if path.is_file() and not path.is_symlink()]
     for number, path in enumerate(ours):
         if number % 2 or path.name == "api.token":  # a token by another hand is another token
             path.chmod(0o666)
@@ -561,7 +563,7 @@ def killed_at_any_point(stage: SmallStage, kind: str) -> None:
     assert {key for key in ways[0] if ways[0][key] != ways[1][key]} <= {"new"} and ways[2] == ways[0]
     quiet, count = len(stage.processes()), min(counts)
     # Some points, spread over the whole way; at the last ones files and running proxy differ.
-    for number, point in enumerate((1, count // 3, count * 2 // 3, count - 1, count), 3):
+    for number, point in enumerate((1, count // 2, count - 1, count), 3):
         options, expected = wanted(number), ways[number % 2]
         killed = run(options, point)
         assert killed.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), (point, counts, killed)

@@ -197,20 +197,30 @@ class Steady:
     seconds: float
 
     def __call__(self, stage: Stage) -> Seen:
-        # Beforehand: the whole burst and more.
-        with contextlib.closing(self.ask.connect(stage.inside)) as stream:
-            spent = 0
+        stream = self.ask.connect(stage.inside)
+
+        def status() -> t.Union[int, str]:
+            nonlocal stream
+            stream.sendall(self.ask.head())
+            answer = read(stream)
+            if any("close" in value.lower() for value in answer.all("Connection")):
+                stream.close()
+                stream = self.ask.connect(stage.inside)
+            return answer.status
+
+        try:
+            spent = 0  # beforehand: the whole burst and more
             while spent < 10:
-                stream.sendall(self.ask.head())
-                spent = spent + 1 if read(stream).status == 429 else 0
+                spent = spent + 1 if status() == 429 else 0
             served, asked = 0, 0
             started = time.monotonic()
             while (now := time.monotonic() - started) < self.seconds:
                 if asked > now * self.per_second:
                     time.sleep(asked / self.per_second - now)
-                stream.sendall(self.ask.head())
-                served += read(stream).status == 200
+                served += status() == 200
                 asked += 1
+        finally:
+            stream.close()
         took = time.monotonic() - started
         return {"rate": served / took, "overload": asked / took > 25, "asked": asked / took}
 

@@ -724,8 +724,9 @@ OTHERS = [
     Row("tcp: TLS ends here", Tcp(Ask("ended.example.net", port=5443, ca_file="@CA@")), {"greeting": b"stream\n", "back": b"hello"}),
     Row("tcp: TLS 1.1 is refused", Tcp(Ask("ended.example.net", port=5443, lowest="1.1", highest="1.1")), {"status": CLOSED}),
     Row("tcp: TLS passes unopened", Tcp(Ask("through.example.net", port=5443, ca_file="@CA@")), {"greeting": b"through\n", "back": b"hello"}),
-    Row("tcp: an unknown name", Tcp(Ask("unknown.example.net", port=5443)), {"status": CLOSED}),
-    Row("tcp: no name", Tcp(Ask("", port=5443)), {"status": CLOSED}),
+    # Nginx refuses the handshake; Traefik agrees on TLS by its default certificate, and then waits for a request to answer by 404.
+    Row("tcp: an unknown name", Tcp(Ask("unknown.example.net", port=5443, timeout=2)), {"status": CLOSED, "greeting": b""}),
+    Row("tcp: no name", Tcp(Ask("", port=5443, timeout=2)), {"status": CLOSED, "greeting": b""}),
     Row("tcp: allowed", Tcp(Ask("inner.example.net", port=5443, source=INNER_CLIENT)), {"greeting": b"stream\n", "back": b"hello"}),
     Row("tcp: not allowed", Tcp(Ask("inner.example.net", port=5443, source=OUTER)), {"status": CLOSED}),
     Row("udp: each client gets its own back", Udp(5353), {"back": [f"datagrams:from {number}" for number in range(3)]}),
