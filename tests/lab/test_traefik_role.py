@@ -16,6 +16,8 @@ import typing as t
 
 import lab
 import pytest
+from test_routes import https
+from test_routes import status as routed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STATE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "alfred-portmap" / "lab"
@@ -61,12 +63,14 @@ def test_the_process_may_bind_low_ports_and_nothing_else() -> None:
 
 
 def test_secrets_are_for_traefik_alone() -> None:
-    found = lab.run("edge1", "find", "/etc/traefik", "-type", "f", "-printf", "%p %u:%g %m\n").stdout.split("\n")
-    files = {path: (owner, mode) for path, owner, mode in (line.split() for line in found if line)}
-    assert {pathlib.PurePath(path).suffix for path in files} == {".yml", ".list", ".pem", ".key"}
-    for path, (owner, mode) in files.items():
-        assert owner == "root:traefik" or path.endswith(".pem"), (path, owner)
-        assert mode == "640" or (path.endswith(".pem") and mode in ("600", "640", "644")), (path, mode)
+    found = lab.run("edge1", "find", "/etc/traefik", "/etc/portmap/tls", "-type", "f", "-printf", "%f %u:%g %m\n").stdout.split("\n")
+    files = {name: f"{owner} {mode}" for name, owner, mode in (line.split() for line in found if line)}
+    expected = {"traefik.yml": "root:traefik 640", "portmap.yml": "root:traefik 640", "certificates.list": "root:traefik 640"}
+    # What the API asks for and what DNS providers are told are root's alone.
+    expected |= {"api.token": "root:traefik 600", "environment": "root:root 600"}
+    keys = {owner for name, owner in files.items() if name.endswith(".key")}
+    assert "root:traefik 640" in keys and keys <= {"root:traefik 640", "root:root 640"}  # one that nginx had is root's
+    assert {name: owner for name, owner in files.items() if not name.endswith((".pem", ".key"))} == expected
 
 
 def test_a_route_changes_without_a_restart(play: Play, tmp_path: pathlib.Path) -> None:
@@ -86,7 +90,7 @@ def test_the_static_part_restarts_once(play: Play) -> None:
     before = main_pid()
     checked = play("--check", "-e", "traefik_log_level=WARN")
     assert main_pid() == before
-    assert changed(play("-e", "traefik_log_level=WARN")) == changed(checked) == 2  # the file, the restart
+    assert changed(play("-e", "traefik_log_level=WARN")) == changed(checked) == 1
     after = main_pid()
     assert after != before
     assert changed(play("-e", "traefik_log_level=WARN")) == 0
@@ -155,17 +159,42 @@ def test_a_certificate_that_was_replaced_is_served_without_a_restart(play: Play)
 def test_a_key_that_traefik_cannot_read_is_refused_and_changes_nothing(play: Play) -> None:
     before = lab.run("edge1", "sh", "-c", "sha256sum /etc/traefik/conf.d/portmap.yml").stdout
     for mode, path in zip(("644", "600"), pair(), strict=True):
-        lab.run("edge1", "install", "-o", "root", "-g", "root", "-m", mode, path, f"/etc/traefik/tls/other{pathlib.PurePath(path).suffix}")
+        lab.run("edge1", "install", "-o", "root", "-g", "root", "-m", mode, path, f"/etc/portmap/tls/other{pathlib.PurePath(path).suffix}")
     try:
-        other = {"cert_file": "/etc/traefik/tls/other.pem", "key_file": "/etc/traefik/tls/other.key"}
+        other = {"cert_file": "/etc/portmap/tls/other.pem", "key_file": "/etc/portmap/tls/other.key"}
         options = json.dumps({"ingress_tls": "files", "ingress_certificates": [other]})
         command = ["ansible-playbook", "playbooks/ingress.yml", "-i", "inventories/lab", "--limit", "edge1", "-e", options]
         done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         assert done.returncode == 2
-        assert "read /etc/traefik/tls/other.key: is it there" in " ".join(done.stdout.split())
+        assert "read /etc/portmap/tls/other.key: is it there" in " ".join(done.stdout.split())
         assert lab.run("edge1", "sh", "-c", "sha256sum /etc/traefik/conf.d/portmap.yml").stdout == before
     finally:
-        lab.run("edge1", "sh", "-c", "rm /etc/traefik/tls/other.*")
+        lab.run("edge1", "sh", "-c", "rm /etc/portmap/tls/other.*")
+
+
+def test_maintenance_shows_a_page_until_it_is_over(play: Play, playbook: Play, tmp_path: pathlib.Path) -> None:
+    text = (ROOT / "inventories" / "port_map.yml").read_text(encoding="utf-8")
+    old, new = (
+        "ports: {metrics: {port: 8881, bind: any}}",
+        "ports: {metrics: {port: 8881, bind: any}, maintenance: {port: 8882, protocol: http, bind: loopback}}",
+    )
+    assert text.count(old) == 1
+    port_map = tmp_path / "port_map.yml"
+    port_map.write_text(text.replace(old, new), encoding="utf-8")
+    options = ["-e", f"port_map_file={port_map}"]
+    page = ["-e", json.dumps({"ingress_maintenance": ["api"], "ingress_maintenance_page": "<h1>Back at noon</h1>"})]
+    edge, before = lab.ADDRESSES["edge1"][0], main_pid()
+    assert changed(play(*options, *page)) > 0
+    answer = https("api", edge)
+    assert routed(answer) == 503 and "Retry-After: 120" in answer and "<h1>Back at noon</h1>" in answer
+    assert routed(https("chat", edge)) == 200
+    assert main_pid() == before, "a page needs no restart"
+    assert "No findings" in playbook("playbooks/verify.yml", "--limit", "edge1,outsider", *options, *page)
+    assert changed(play(*options, *page)) == 0
+    play(*options)
+    assert routed(https("api", edge)) == 200
+    play()
+    assert lab.run("edge1", "systemctl", "is-active", "portmap-maintenance", check=False).stdout.strip() == "inactive"
 
 
 def archive(folder: pathlib.Path) -> tuple[pathlib.Path, str]:
