@@ -39,7 +39,8 @@ class SmallStage(WireStage):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs", str(self.config)], check=True)
         for one in kept:
             one.mkdir()
-        self.spawn(sys.executable, "-c", f"import socket, time; s = socket.create_server(('', {HELD})); time.sleep(9999)")
+        holding = f"import socket; s = socket.create_server(('', {HELD}))\nwhile True: s.accept()[0].close()"
+        self.spawn(sys.executable, "-c", holding)
 
     def arguments(self, **changes: t.Any) -> Data:
         """A call that works, changed."""
@@ -351,7 +352,7 @@ MACHINE = [
     Case("a disk that can't be written to", ["Read-only file system"], NEW, read_only, undone=True),
     Case("somebody else's broken file", ["theirs.yml"], NEW, foreign_file, proxies=TRAEFIK, undone=True),
     Case("a restart that fails", ["false"], both(STATIC, put("restart_command", ["false"]), put("reload_command", ["false"])), undone=True),
-    Case("a restart that never comes up", [], STATIC, never_starts_new, proxies=TRAEFIK, undone=True),
+    Case("a restart that never comes up", ["all files are as before"], both(STATIC, put("timeout", 2)), never_starts_new, proxies=TRAEFIK, undone=True),
 ]
 CASES = [*CONTRADICTIONS, *VALUES, *FILES, *MACHINE]
 

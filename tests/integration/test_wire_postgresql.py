@@ -70,7 +70,7 @@ class DatabaseStage(Bench):
 
     def psql(self, connection: str, query: str = "select ssl from pg_stat_ssl where pid = pg_backend_pid()") -> subprocess.CompletedProcess[str]:
         """Ask as a client does. The answer is whether PostgreSQL itself sees TLS: t or f."""
-        words = ["psql", "--no-psqlrc", "--tuples-only", "--no-align", "-c", query, f"{connection} user={USER} dbname=postgres connect_timeout=5"]
+        words = ["psql", "--no-psqlrc", "--tuples-only", "--no-align", "-c", query, f"{connection} user={USER} dbname=postgres connect_timeout=2"]
         return self.inside.run(*words, env={**os.environ, "HOME": "/nonexistent"})
 
 
