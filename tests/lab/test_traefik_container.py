@@ -302,8 +302,8 @@ def test_the_api_answers_nobody_without_the_secret(site: Site) -> None:
     for path in ("version", "rawdata", "entrypoints", "http/routers"):
         assert site.docker("exec", "web", "python3", "-c", STATUS, f"http://{address}:{API}/api/{path}") == "401", path
     assert site.docker("exec", "web", "python3", "-c", STATUS, f"http://{address}:{API}/dashboard/") == "404"
-    refused = lab.connect("outsider", [(HOST4, API), (HOST6, API)])
-    assert set(refused.values()) == {"refused"}, refused
+    from_outside = lab.connect("outsider", [(HOST4, API), (HOST6, API)])
+    assert set(from_outside.values()) == {"dropped"}, from_outside
 
 
 def changed_map(**routes: t.Any) -> dict[str, t.Any]:
@@ -424,7 +424,6 @@ def test_one_that_is_stopped_or_hangs_is_started(site: Site, how: str) -> None:
     assert site.play() == 1
     assert site.docker("inspect", "--format", "{{.Id}}", "portmap-traefik") != before
     assert ask("shop.example.com").status == 200
-    assert site.play() == 0
 
 
 @pytest.mark.parametrize(
