@@ -11,7 +11,9 @@ that finds nothing to write looks at the running proxy all the same.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import hashlib
 import os
 import re
 import stat
@@ -20,6 +22,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.alfred.portmap.plugins.module_utils._listeners import owner_text
+from ansible_collections.alfred.portmap.plugins.module_utils._lock import PATIENCE, LockError, locked
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
 from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, SocketsError, listeners
 
@@ -229,6 +232,19 @@ class Outcome:
     restarted: bool = False
     reloaded: bool = False
     proof: list[str] = field(default_factory=list)
+
+
+def keep_others_out(config_dir: str) -> None:
+    """Until this process ends, no other run changes the same proxy: two at once would undo each other. Raises ChangeError if one is at work for long."""
+    path = f"/run/portmap-ingress-{hashlib.sha256(os.path.realpath(config_dir).encode()).hexdigest()[:12]}.lock"
+    held = contextlib.ExitStack()
+    try:
+        held.enter_context(locked(path, PATIENCE))
+    except LockError as error:
+        raise ChangeError(str(error)) from None
+    except OSError as error:
+        raise ChangeError(f"{path}: {error.strerror}; nothing was changed") from None
+    atexit.register(held.close)
 
 
 def differing(files: t.Sequence[File]) -> list[File]:

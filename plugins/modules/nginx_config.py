@@ -196,7 +196,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._nginx_context impo
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy import Nginx, NginxCommands, ServedCertificate
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_stream import doors
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import directory_of, discard, files_of, link_of, prune, read_release
-from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Door, File, carry_out
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Door, File, carry_out, keep_others_out
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_files import check_files
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, argument_spec, checked
 
@@ -325,6 +325,11 @@ def main() -> None:
     module = AnsibleModule(argument_spec=spec, required_together=[("unit", "unit_content")], supports_check_mode=True)
     params: Data = module.params
     config_dir = params["config_dir"]
+    try:
+        if not module.check_mode:
+            keep_others_out(config_dir)
+    except ChangeError as error:
+        module.fail_json(msg=str(error))
     path, binary = look_at(module)
     user, group, gid = account(module)
     try:

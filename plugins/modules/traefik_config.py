@@ -303,7 +303,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._docker import Docker
-from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Commands, File, carry_out
+from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Commands, File, carry_out, keep_others_out
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_files import check_files
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_ingress import check_ingress
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, argument_spec, checked
@@ -483,6 +483,11 @@ def main() -> None:
     module = AnsibleModule(argument_spec=spec, required_by={"unit_content": ["unit"]}, supports_check_mode=True)
     params: Data = module.params
     paths = paths_in(params["config_dir"])
+    try:
+        if not module.check_mode:
+            keep_others_out(params["config_dir"])
+    except ChangeError as error:
+        module.fail_json(msg=str(error))
     try:
         token = read(paths.token).strip()
         if TOKEN.fullmatch(token) is None:
