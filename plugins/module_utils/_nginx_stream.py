@@ -109,9 +109,12 @@ class Stream:
                 target = self._ending(name, route_name, route, target)
             if route["allow"]:
                 allowed = f"$portmap_allow_{ident(route_name)}"
-                networks = [directive(address_range(one, f"{path}.allow"), target) for one in route["allow"]]
-                self.shared += block(["geo", allowed], [directive("default", '""'), *networks])
-                target = allowed
+                networks = [directive(network, "1") for network in dict.fromkeys(address_range(one, f"{path}.allow") for one in route["allow"])]
+                self.shared += block(["geo", allowed], [directive("default", "0"), *networks])
+                # Not by geo at once: it gives a variable's name and not what that one is.
+                led = f"$portmap_led_{ident(route_name)}"
+                self.shared += mapping(allowed, led, [("1", target), ("default", "")])
+                target = led
             by_name.append((route["host"].lower(), target))
         variable = f"$portmap_stream_{ident(name)}"
         # No such name: no target, and the connection ends.

@@ -21,6 +21,7 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.alfred.portmap.plugins.module_utils._docker import PUBLISHERS, Docker, DockerError, behind
 from ansible_collections.alfred.portmap.plugins.module_utils._listeners import owner_text
 from ansible_collections.alfred.portmap.plugins.module_utils._lock import PATIENCE, LockError, locked
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
@@ -158,7 +159,12 @@ class Commands:
         return bool(self.unit) and self._is_of(listener, self.unit)
 
     def _is_of(self, listener: Listener, unit: str) -> bool:
-        """Where a socket's process is not seen (another user's, in a container), its user counts."""
+        """Where a socket's process is not seen (another user's, in a container), its user counts; of a published port its container."""
+        if listener.owner is not None and listener.owner.process in PUBLISHERS:
+            try:
+                return behind(listener, Docker(self.run).published()) == [f"portmap-{unit}"]
+            except DockerError:
+                return False
         if listener.owner is not None:
             return listener.owner.unit in (unit, f"{unit}.service")
         _rc, out, _err = self.run(["systemctl", "show", "--property", "MainPID", "--value", unit])

@@ -88,6 +88,9 @@ def _entrypoint(path: str, entrypoint: Data, others: Data) -> None:
             raise ProxyError(f"{path}.proxies_in_front.trusted", [], "must not be empty: nobody's word would count")
         _networks(f"{path}.proxies_in_front.trusted", front["trusted"])
         _whole(f"{path}.proxies_in_front.depth", front["depth"], 1)
+        if front["proxy_protocol"] and front["terminates_tls"]:
+            # The PROXY header puts the client's address in the place of the proxy's.
+            raise ProxyError(f"{path}.proxies_in_front.terminates_tls", True, "is not possible beside proxy_protocol: nobody's word about https would count")
 
 
 def _doors(ingress: Data) -> None:

@@ -60,6 +60,12 @@ class RouteBuilder(References):
         if protocol == "http" and item.get("http3") and not item.get("tls"):
             self._error((*path, "http3"), True, "HTTP/3 is always encrypted (RFC 9114): the entrypoint needs `tls: true`")
         front = item.get("proxies_in_front")
+        if protocol == "http" and front is not None and front.get("proxy_protocol") and front.get("terminates_tls"):
+            rule = (
+                "is not possible beside proxy_protocol, which puts the client's address in the place of the proxy's: nobody would be left"
+                " whose word about https counts"
+            )
+            self._error((*path, "proxies_in_front", "terminates_tls"), True, rule)
         if protocol == "tcp" and front is not None and (not front.get("proxy_protocol") or front.get("terminates_tls")):
             self._error(
                 (*path, "proxies_in_front"), None, "who the client of a connection is only the PROXY protocol tells: write `proxy_protocol: true` alone"

@@ -72,6 +72,12 @@ def test_what_is_right_is_taken() -> None:
         ("entrypoints.web.port", 8880, "ingress.api.port", "8880"),
         ("entrypoints.datagrams.port", 443, "ingress.entrypoints.datagrams.port", "443"),
         ("metrics.port", 8880, "ingress.metrics.port", "8880"),
+        (
+            "entrypoints.websecure.proxies_in_front",
+            {**FRONT, "proxy_protocol": True, "terminates_tls": True},
+            "ingress.entrypoints.websecure.proxies_in_front.terminates_tls",
+            "True",
+        ),
         ("entrypoints.web.protocol", "smtp", "ingress.entrypoints.web.protocol", "'smtp'"),
         ("entrypoints.web.http3", True, "ingress.entrypoints.web.http3", "True"),
         ("entrypoints.web.redirect_to", {"entrypoint": "nope", "port": 1}, "ingress.entrypoints.web.redirect_to.entrypoint", "'nope'"),

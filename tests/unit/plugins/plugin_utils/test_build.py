@@ -585,6 +585,10 @@ def test_two_routes_where_nothing_tells_them_apart() -> None:
         ("protocol: tcp, http3: true, tls: true", "http3: is not possible on an entrypoint that speaks tcp"),
         ("http3: true", "http3: HTTP/3 is always encrypted"),
         ("protocol: tcp, proxies_in_front: lb", "proxies_in_front: who the client of a connection is only the PROXY protocol tells"),
+        (
+            "proxies_in_front: {network: lb, proxy_protocol: true, terminates_tls: true}",
+            "proxies_in_front.terminates_tls: is not possible beside proxy_protocol",
+        ),
         ("protocol: tcp, redirect_to: s", "redirect_to: is not possible on an entrypoint that speaks tcp"),
         ("redirect_to: db", "redirect_to: a redirect goes to an http entrypoint with `tls: true`"),
     ],
