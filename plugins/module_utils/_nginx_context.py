@@ -9,7 +9,6 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 from __future__ import annotations
 
 import ipaddress
-import os
 import typing as t
 from dataclasses import dataclass, field
 
@@ -25,8 +24,6 @@ Data = dict[str, t.Any]
 TREE, RELEASE = "@portmap-tree@", "@portmap-release@"
 DRAIN = "drain-"  # and a release: a file in run_dir that says that this one ends soon
 LONG = "24h"  # a silence that is no error: Traefik knows no limit there
-# nginx takes no zone of less than eight pages, and a page may have 64 KiB.
-ZONE = f"{max(64, 8 * os.sysconf('SC_PAGESIZE') // 1024)}k"
 CONNECT = 30  # seconds to wait for a backend where nothing else is said, as Traefik does
 
 
@@ -43,6 +40,7 @@ class Host:
     workers: str = "auto"
     connections: int = 8192
     drain: int = 3600  # seconds that connections of before a reload may stay
+    page: int = 4096  # bytes of a page of memory
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,10 @@ def listen(context: Context, port: int, *words: str) -> Lines:
     return [directive("listen", address, *words) for address in addresses]
 
 
-def upstream(name: str, servers: t.Sequence[str], extra: t.Sequence[str] = ()) -> Lines:
+def upstream(context: Context, name: str, servers: t.Sequence[str], extra: t.Sequence[str] = ()) -> Lines:
     """A group of backends. Its state is all workers' own: without a zone each would find out by itself who is down, and who is next."""
-    return block(["upstream", name], [directive("zone", name, ZONE), *(directive("server", server) for server in servers), *extra])
+    size = max(64, 8 * context.host.page // 1024)  # nginx takes none of less than eight pages
+    return block(["upstream", name], [directive("zone", name, f"{size}k"), *(directive("server", server) for server in servers), *extra])
 
 
 def tls_settings(context: Context) -> Lines:

@@ -412,7 +412,7 @@ class Http:
     def _upstream(self, name: str, servers: t.Sequence[str]) -> None:
         if f"upstream {name}" not in self._made:
             self._made.add(f"upstream {name}")
-            self.shared += upstream(name, servers, [directive("keepalive", "32")])
+            self.shared += upstream(self.context, name, servers, [directive("keepalive", "32")])
 
     def _proxy(self, tls: bool) -> Lines:
         return [directive("proxy_next_upstream", "error", "timeout"), *(self._backend_tls() if tls else [])]

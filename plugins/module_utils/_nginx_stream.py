@@ -128,7 +128,7 @@ class Stream:
         # A socket's path may have 107 bytes: a route's name is too long for that.
         socket = f"unix:{self.context.host.run_dir}/{hashlib.sha256(route_name.encode()).hexdigest()[:16]}.sock"
         group = f"portmap_tls_{ident(route_name)}"
-        self.shared += upstream(group, [constant(socket, "run_dir")])
+        self.shared += upstream(self.context, group, [constant(socket, "run_dir")])
         lines = [directive("listen", constant(socket, "run_dir"), "ssl"), *certificate_of(self.context, route["host"]), directive("proxy_pass", target)]
         self.servers += block(["server"], lines)
         return group
@@ -150,7 +150,7 @@ class Stream:
             checked = bool(pool.get("health")) and len(backends) > 1
             failing = f"max_fails=1 fail_timeout={self.context.options.health_interval}s" if checked else "max_fails=0"
             groups.append(f"portmap_route_{ident(name)}{suffix}")
-            self.shared += upstream(groups[-1], [f"{server_address(one, f'{path}.backends')} {failing}" for one in backends])
+            self.shared += upstream(self.context, groups[-1], [f"{server_address(one, f'{path}.backends')} {failing}" for one in backends])
         if not canary:
             return groups[0]
         variable = f"$portmap_to_{ident(name)}"

@@ -302,6 +302,7 @@ def context_of(module: AnsibleModule, binary: Binary, user: str, group: str) -> 
         workers=workers,
         connections=params["worker_connections"],
         drain=params["drain_timeout"],
+        page=os.sysconf("SC_PAGESIZE"),
     )
     return Context(params["ingress"], options, host)
 

@@ -134,6 +134,18 @@ def test_limits_change_their_rate_and_their_key_in_one_reload(edge: NginxEdge) -
         assert edge.configure(ingress=ingress(**t.cast(t.Any, changes)))["reloaded"], changes
 
 
+def test_a_canary_behind_an_allow_list_gets_connections_that_nobody_has_opened(edge: NginxEdge) -> None:
+    """geo gives what it has been told as it is, a variable's name included, and there is no such backend."""
+    canary = {"weight": 50, "protocol": "tcp", "backends": [{"address": "127.0.0.1", "port": 9102}]}
+    through = route("through", 9102, entrypoint="streams", protocol="tcp", passthrough=True, canary=canary)
+    for allow, served in (["198.51.100.0/24", "198.51.100.1"], True), (["192.0.2.0/24"], False):
+        answer = edge.configure(ingress=ingress({"through": {**through, "allow": allow}}))
+        assert answer["reloaded"], answer
+        with pytest.raises(OSError, match=r".") if not served else contextlib.nullcontext():
+            with contextlib.closing(Ask("through.example.net", port=5443).connect(edge.inside)) as stream:
+                assert stream.recv(100) == b"through\n"
+
+
 # what `nginx -t` and a reload say nothing of (research/ingress.md, 5)
 
 

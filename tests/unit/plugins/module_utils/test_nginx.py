@@ -330,6 +330,11 @@ def test_a_path_with_a_slash_at_its_end_leaves_the_path_without_to_the_shorter_o
     assert "return 404;" in inside(http({"path": "/sub/"}), "location = /sub")
 
 
+@pytest.mark.parametrize(("page", "size"), [(4096, "64k"), (16384, "128k"), (65536, "512k")])
+def test_a_group_has_as_much_memory_as_nginx_asks_for(page: int, size: str) -> None:
+    assert f"zone portmap_route_api {size};" in http(host=Host(certificates=(SITE,), page=page))
+
+
 def test_backends_that_fail_are_left_out_only_where_health_is_asked_for() -> None:
     two = [ONE, TWO]
     assert "server 203.0.113.5:8080 max_fails=0;" in http({"backends": two})
@@ -382,9 +387,16 @@ def test_streams_are_passed_on_by_name_or_by_port() -> None:
     ended = route(entrypoint="sni", protocol="tcp", allow=["192.0.2.0/24"])
     handed = route(host="through.example.net", entrypoint="sni", protocol="tls", passthrough=True)
     found = streams(ended=ended, handed=handed)
-    for said in ("listen 5432;", "listen 53 udp;", "ssl_preread on;", "through.example.net portmap_route_handed;", "192.0.2.0/24 portmap_tls_ended;"):
+    for said in ("listen 5432;", "listen 53 udp;", "ssl_preread on;", "through.example.net portmap_route_handed;", "192.0.2.0/24 1;", "1 portmap_tls_ended;"):
         assert said in found
     assert re.search(r"listen unix:/run/nginx-portmap/[0-9a-f]{16}\.sock ssl;", found)
+
+
+def test_an_allow_list_leads_to_a_variable_by_map_and_not_by_geo() -> None:
+    canary = {"weight": 20, "protocol": "tls", "backends": [TWO]}
+    found = streams(through=route(entrypoint="sni", protocol="tls", passthrough=True, allow=["192.0.2.0/24"], canary=canary))
+    assert '1 "$portmap_to_through";' in inside(found, 'map "$portmap_allow_through" $portmap_led_through')
+    assert "$" not in inside(found, "geo $portmap_allow_through")
 
 
 def test_no_stream_no_module() -> None:
