@@ -14,6 +14,6 @@ from wire_theatre import Theatre
 @pytest.fixture(scope="session")
 def theatre(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Theatre]:
     """Both proxies, configured by their modules for the table of wire tests; made when they are first asked for."""
-    made = Theatre(lambda proxy: tmp_path_factory.mktemp(proxy))
+    made = Theatre(tmp_path_factory.mktemp)
     yield made
     made.close()

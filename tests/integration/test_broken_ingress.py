@@ -403,7 +403,7 @@ class Stages:
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Stages]:
     """Both proxies."""
-    made = Stages(lambda proxy: tmp_path_factory.mktemp(proxy))
+    made = Stages(tmp_path_factory.mktemp)
     yield made
     made.close()
 

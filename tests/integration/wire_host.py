@@ -62,6 +62,6 @@ class Inside:
             raise
         return made
 
-    def run(self, *argv: str, **options: t.Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str, check: bool = False, **options: t.Any) -> subprocess.CompletedProcess[str]:
         """Run a program within the namespace."""
-        return subprocess.run(["ip", "netns", "exec", self.name, *argv], **{"capture_output": True, "text": True, "check": False, **options})
+        return subprocess.run(["ip", "netns", "exec", self.name, *argv], check=check, **{"capture_output": True, "text": True, **options})

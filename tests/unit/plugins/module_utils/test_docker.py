@@ -73,8 +73,11 @@ def test_an_engine_that_does_not_answer_is_no_empty_one(answer: tuple[int, str, 
 
 
 def test_no_program() -> None:
+    def not_there(argv: list[str]) -> tuple[int, str, str]:
+        raise FileNotFoundError(2, "No such file or directory", argv[0])
+
     with pytest.raises(DockerError, match="can't be run"):
-        Docker(lambda argv: (_ for _ in ()).throw(FileNotFoundError(2, "No such file or directory"))).published()
+        Docker(not_there).published()
 
 
 def listener(address: str, port: int, transport: str = "tcp") -> Listener:
