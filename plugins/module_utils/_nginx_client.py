@@ -108,7 +108,7 @@ def key_map(source: str, target: str) -> Lines:
 
 
 def behind(name: str, front: Data, path: str) -> tuple[Client, Lines]:
-    """The client at an entrypoint behind proxies, and the variables for that."""
+    """The client at an entrypoint behind proxies that tell it by headers, and the variables for that."""
     own = ident(name)
     trusted = f"$portmap_trusted_{own}"
     lines = block(["geo", trusted], [directive("default", "0"), *(directive(address_range(one, path), "1") for one in front["trusted"])])
@@ -119,23 +119,19 @@ def behind(name: str, front: Data, path: str) -> tuple[Client, Lines]:
         lines.extend(mapping(f"{trusted}:$http_{header.lower().replace('-', '_')}", variable, [("~^1:(.+)$", "$1"), ("default", otherwise)]))
         return variable
 
-    address = key = f"$portmap_client_{own}"
-    if front["proxy_protocol"]:
-        address, key = PLAIN.address, PLAIN.key
-    else:
-        deep = f"(?:,[^,]*){{{front['depth'] - 1}}}$"
-        lines += mapping(
-            f"{trusted}:$http_x_forwarded_for",
-            address,
-            [
-                (rf"~^1:(?:.*,)? *([0-9.]+)(?::[0-9]+)? *{deep}", "$1"),
-                (rf"~^1:(?:.*,)? *\[([^],]*)\](?::[0-9]+)? *{deep}", "$1"),
-                (rf"~^1:(?:.*,)? *([^, ]*) *{deep}", "$1"),
-                ("default", ""),
-            ],
-        )
-        key = f"$portmap_key_{own}"
-        lines += key_map(address, key)
+    address, key = f"$portmap_client_{own}", f"$portmap_key_{own}"
+    deep = f"(?:,[^,]*){{{front['depth'] - 1}}}$"
+    lines += mapping(
+        f"{trusted}:$http_x_forwarded_for",
+        address,
+        [
+            (rf"~^1:(?:.*,)? *([0-9.]+)(?::[0-9]+)? *{deep}", "$1"),
+            (rf"~^1:(?:.*,)? *\[([^],]*)\](?::[0-9]+)? *{deep}", "$1"),
+            (rf"~^1:(?:.*,)? *([^, ]*) *{deep}", "$1"),
+            ("default", ""),
+        ],
+    )
+    lines += key_map(address, key)
     lines += mapping(trusted, f"$portmap_for_{own}", [("1", "$proxy_add_x_forwarded_for"), ("default", "$remote_addr")])
     headers = {
         "X-Forwarded-For": f"$portmap_for_{own}",

@@ -130,7 +130,8 @@ class Http:
 
     def _client(self, name: str, entrypoint: Data) -> Client:
         front = entrypoint["proxies_in_front"]
-        if not front:
+        # A proxy that speaks the PROXY protocol hands on what its clients say, unread: there nobody's headers are believed.
+        if not front or front["proxy_protocol"]:
             return PLAIN
         client, lines = behind(name, front, f"ingress.entrypoints.{name}.proxies_in_front.trusted")
         self.shared += lines

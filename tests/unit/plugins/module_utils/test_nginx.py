@@ -321,6 +321,7 @@ def test_what_a_client_says_of_itself_counts_from_trusted_proxies_alone() -> Non
     assert "proxy_set_header X-Forwarded-Server $hostname;" in fronted
     lined = http(entrypoints={"websecure": entrypoint(443, proxies_in_front={**FRONT, "proxy_protocol": True})})
     assert "listen 443 ssl http2 proxy_protocol;" in lined and "set_real_ip_from 192.0.2.0/28;" in lined and "real_ip_header proxy_protocol;" in lined
+    assert inside(lined, "location /") == plain, "such a proxy hands on its clients' headers as they are"
 
 
 def test_a_path_with_a_slash_at_its_end_leaves_the_path_without_to_the_shorter_one() -> None:
