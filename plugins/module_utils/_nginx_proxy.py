@@ -28,8 +28,10 @@ from ansible_collections.alfred.portmap.plugins.module_utils import _nginx_distr
 from ansible_collections.alfred.portmap.plugins.module_utils._files import read_text, remove, sha256, write_text
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx import CONTROL_SOCKET, ERRORS, MAIN, Tree
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_context import DRAIN
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_http import PAGE_FILE
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_processes import Process, masters, processes, runs_with, workers
-from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import Link, ReleaseFile, main_file
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_reading import unreadable
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import Link, ReleaseFile, directory_of, main_file
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import (
     HUNG,
@@ -286,6 +288,8 @@ class Nginx:
         self.commands.end_drain()
         own = workers(there := processes(), self._master(there))
         draining = sum(one.draining for one in own)
+        opened = sorted(name for name in self.tree.files if name in self.tree.secret or name == PAGE_FILE)
+        self._see_that_workers_read(opened, [one for one in own if not one.draining])
         seen = [
             f"nginx answers with configuration {release[:12]} on {QUESTIONS} new connections",
             f"{len(own) - draining} workers serve it" + (f", {draining} more end what they had begun" if draining else ""),
@@ -294,7 +298,16 @@ class Nginx:
             seen.append(f"it listens on {', '.join(str(door) for door in self.doors)}")
         if self.certificates:
             seen.append(f"it shows the certificates of {', '.join(f'{one.name}:{one.port}' for one in self.certificates)}")
+        if opened:
+            seen.append(f"its workers can read {', '.join(opened)}")
         return seen
+
+    def _see_that_workers_read(self, names: t.Sequence[str], serving: t.Sequence[Process]) -> None:
+        """They open some files of the tree with each request, and would answer 500. Raises ChangeError."""
+        directory = directory_of(self.config_dir, self.tree.release)
+        closed = unreadable([os.path.join(directory, name) for name in names], serving[0].pid) if serving else []
+        if closed:
+            raise ChangeError(f"nginx's workers can't read {', '.join(closed)}: see the modes and owners of all directories above")
 
     def _complaint(self, release: str) -> t.Optional[str]:
         there = processes()

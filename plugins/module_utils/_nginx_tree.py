@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import typing as t
 from dataclasses import dataclass
 
@@ -34,30 +35,36 @@ def directory_of(config_dir: str, release: str) -> str:
     return os.path.join(config_dir, RELEASES, release)
 
 
-@dataclass(frozen=True)
 class ReleaseFile(File):
-    """A file of a release; what leads there is made with it."""
-
-    config_dir: str = ""
+    """A file of a release."""
 
     def present(self) -> File:
         """What is there now."""
         found = super().present()
-        return ReleaseFile(found.path, found.text, found.mode, self.secret, found.uid, found.gid, self.config_dir)
+        return ReleaseFile(found.path, found.text, found.mode, self.secret, found.uid, found.gid)
+
+
+class Directory(File):
+    """What leads to a file: with another group or mode the workers could not open it, whatever its own. Its text says no more than that it is there."""
+
+    def present(self) -> File:
+        """What is there now."""
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return Directory(self.path, None, self.mode, self.secret, self.uid, self.gid)
+        return Directory(self.path, "", stat.S_IMODE(status.st_mode), self.secret, status.st_uid, status.st_gid)
 
     def place(self) -> None:
-        """Put it there."""
-        if self.text is not None:
-            missing = []
-            directory = os.path.dirname(self.path)
-            while not os.path.isdir(directory) and len(directory) >= len(self.config_dir):
-                missing.append(directory)
-                directory = os.path.dirname(directory)
-            for path in reversed(missing):
-                os.mkdir(path, 0o700)
-                os.chown(path, self.uid, self.gid)
-                os.chmod(path, DIRECTORY_MODE)
-        super().place()
+        """Make it, or put it right, or remove it where nothing is in it."""
+        if self.text is None:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.path)
+            return
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self.path, 0o700)
+        os.chown(self.path, self.uid, self.gid)
+        os.chmod(self.path, self.mode)
 
 
 @dataclass(frozen=True)
@@ -92,14 +99,16 @@ class Link(File):
 
 
 def files_of(tree: Tree, config_dir: str, gid: int) -> list[File]:
-    """The files that make up the tree in their place; the link comes last."""
+    """The directories and files that make up the tree in their place; the link comes last."""
     release = tree.release
     directory = directory_of(config_dir, release)
-    found: list[File] = [
-        ReleaseFile(os.path.join(directory, name), text, 0o640, name in tree.secret, 0, gid, config_dir)
-        for name, text in sorted(tree.placed(directory).items())
+    placed = sorted((os.path.join(directory, name), name, text) for name, text in tree.placed(directory).items())
+    above = sorted({config_dir, os.path.join(config_dir, RELEASES), *(os.path.dirname(path) for path, _name, _text in placed)})
+    return [
+        *(Directory(path, "", DIRECTORY_MODE, False, 0, gid) for path in above),
+        *(ReleaseFile(path, text, 0o640, name in tree.secret, 0, gid) for path, name, text in placed),
+        Link(main_file(config_dir), os.path.join(RELEASES, release, MAIN), 0o777),
     ]
-    return [*found, Link(main_file(config_dir), os.path.join(RELEASES, release, MAIN), 0o777)]
 
 
 def link_of(config_dir: str) -> Link:
@@ -124,9 +133,4 @@ def prune(config_dir: str, keep: t.Collection[str]) -> None:
     with contextlib.suppress(OSError):
         for name in os.listdir(os.path.join(config_dir, RELEASES)):
             if name not in keep:
-                discard(config_dir, name)
-
-
-def discard(config_dir: str, release: str) -> None:
-    """Remove one release."""
-    shutil.rmtree(directory_of(config_dir, release), ignore_errors=True)
+                shutil.rmtree(directory_of(config_dir, name), ignore_errors=True)

@@ -102,7 +102,7 @@ options:
     description: User that the workers run as. If it is not set, the first that exists of C(www-data), C(nginx), C(http) and C(nobody).
     type: str
   group:
-    description: Group that may read the files; they are C(root)'s and 0640. The main group of O(user) if it is not set.
+    description: Group that may read the files; they are C(root)'s and 0640, their directories 0750. The main group of O(user) if it is not set.
     type: str
   binary:
     description: nginx's binary. Looked for if it is not set.
@@ -195,7 +195,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._nginx_certificates
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_context import Context, Data, Host
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy import Nginx, NginxCommands, ServedCertificate
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_stream import doors
-from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import directory_of, discard, files_of, link_of, prune, read_release
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import directory_of, files_of, link_of, prune, read_release
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Door, File, carry_out, keep_others_out
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_files import check_files
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options, ProxyError, argument_spec, checked
@@ -362,7 +362,6 @@ def main() -> None:
         unit_file=params["unit"],
         take_over=params["take_over"],
     )
-    known = os.path.isdir(directory_of(config_dir, tree.release))
     try:
         unit_before = [one.present().text or "" for one in unit]
         previous = link_of(config_dir).release
@@ -371,8 +370,6 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}; nothing was changed")
     except ChangeError as error:
-        if not module.check_mode and not known and link_of(config_dir).release != tree.release:
-            discard(config_dir, tree.release)  # its files are gone, its directories are empty
         module.fail_json(msg=f"{error}{commands.told}")
     release = tree.release
     if not module.check_mode and previous != release:

@@ -211,6 +211,44 @@ def test_secrets_are_nobodys_but_roots_and_the_workers(edge: NginxEdge) -> None:
     assert "ops:(hidden)" in answer["diff"][0]["before"] and SHA not in json.dumps(answer)
 
 
+@pytest.mark.parametrize("closed", ["", "releases", "releases/*", "releases/*/users"])
+def test_directories_that_keep_the_workers_out_are_put_right(edge: NginxEdge, closed: str) -> None:
+    """Hardening does that, or a run that is killed between making one and giving it to the group."""
+    for path in edge.config.glob(closed) if closed else [edge.config]:
+        shutil.chown(path, group="root")
+        path.chmod(0o700)
+    assert edge.status("back", user=OPS) == 500
+    assert edge.configure(check=True)["changed"]
+    answer = edge.configure()
+    assert (answer["changed"], answer["reloaded"], answer["restarted"]) == (True, False, False), answer
+    assert "workers can read maintenance.html, users/default" in proof(answer)
+    assert (edge.status("back", user=OPS), edge.status("closed", user=OPS)) == (200, 503)
+    assert not edge.configure()["changed"]
+
+
+def test_another_group_counts_for_all_that_leads_to_a_file(edge: NginxEdge) -> None:
+    edge.run.chmod(0o711)  # the unit gives it to the group
+    for group in ("games", "www-data"):
+        answer = edge.configure(group=group)
+        assert answer["reloaded"], answer
+        assert {path.group() for path in (edge.config, *edge.config.glob("releases"), *edge.config.glob(f"releases/{edge.release}/**/*"))} == {group}
+        assert edge.status("back", user=OPS) == 200
+    edge.run.chmod(0o710)
+
+
+def test_a_directory_of_others_that_keeps_the_workers_out_is_told(virgin: NginxEdge) -> None:
+    http = ingress({"ended": None}, {"streams": None})  # the sockets between nginx's two parts lie there too
+    virgin.place.chmod(0o700)
+    answer = virgin.configure(ingress=http)
+    assert answer["failed"] and "workers can't read" in answer["msg"] and "users/default" in answer["msg"], answer
+    assert virgin.files() == {}
+    virgin.place.chmod(0o755)
+    assert virgin.configure(ingress=http)["restarted"]
+    virgin.place.chmod(0o700)
+    answer = virgin.configure(ingress=http)
+    assert answer["failed"] and "workers can't read" in answer["msg"] and "nothing was changed" in answer["msg"], answer
+
+
 def test_a_certificate_that_was_replaced_is_read_and_seen(virgin: NginxEdge) -> None:
     virgin.configure()
     assert not virgin.configure()["changed"]

@@ -19,7 +19,8 @@ from ansible_collections.alfred.portmap.plugins.module_utils._nginx_binary impor
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_certificates import Certificate, choose, dns_names, first_certificate, read_certificate
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_processes import masters, processes, runs_with, workers
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy import Nginx, NginxCommands
-from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import Link, ReleaseFile, link_of, prune
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_reading import identity
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_tree import Directory, Link, ReleaseFile, files_of, link_of, prune
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Pair, ProxyError
 
@@ -189,9 +190,10 @@ def test_a_release_is_placed_with_its_directories_and_the_link_is_renamed(tmp_pa
     config = str(tmp_path / "portmap")
     own = {"uid": os.getuid(), "gid": os.getgid()}
     for release in ("aaa", "bbb", "ccc"):
-        one = ReleaseFile(f"{config}/releases/{release}/users/x", "secret", 0o640, True, config_dir=config, **own)
-        one.place()
-        assert one.present() == one
+        above = [config, f"{config}/releases", f"{config}/releases/{release}", f"{config}/releases/{release}/users"]
+        for one in (*(Directory(path, "", 0o750, **own) for path in above), ReleaseFile(f"{above[-1]}/x", "secret", 0o640, True, **own)):
+            one.place()
+            assert one.present() == one
     assert (tmp_path / "portmap/releases/aaa/users").stat().st_mode & 0o777 == 0o750
     assert link_of(config).text is None
     for release in ("aaa", "bbb"):
@@ -201,6 +203,36 @@ def test_a_release_is_placed_with_its_directories_and_the_link_is_renamed(tmp_pa
     assert sorted(os.listdir(f"{config}/releases")) == ["aaa", "bbb"]
     Link(f"{config}/nginx.conf", None, 0o777).place()
     assert os.listdir(config) == ["releases"]
+
+
+def test_directories_are_put_right_and_go_if_nothing_is_in_them(tmp_path: pathlib.Path) -> None:
+    one = Directory(str(tmp_path / "releases"), "", 0o750, False, os.getuid(), os.getgid())
+    before = one.present()
+    assert before.text is None
+    one.place()
+    (tmp_path / "releases").chmod(0o700)
+    assert one.present() != one
+    one.place()
+    assert one.present() == one
+    (tmp_path / "releases/somebodys").touch()
+    before.place()
+    assert one.present() == one
+    (tmp_path / "releases/somebodys").unlink()
+    before.place()
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_leads_to_a_tree_is_part_of_it() -> None:
+    paths = [one.path for one in files_of(Tree({"nginx.conf": "", "users/x": ""}, frozenset()), "/etc/p", 0)]
+    release = Tree({"nginx.conf": "", "users/x": ""}, frozenset()).release
+    assert paths[:4] == ["/etc/p", "/etc/p/releases", f"/etc/p/releases/{release}", f"/etc/p/releases/{release}/users"]
+    assert paths[-1] == "/etc/p/nginx.conf"
+
+
+def test_a_process_is_known_by_its_user_and_all_its_groups(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/status").write_text("Name:\tnginx\nUid:\t33\t33\t33\t34\nGid:\t35\t35\t35\t36\nGroups:\t33 37 \n")
+    assert identity(7, str(tmp_path)) == (34, 36, [33, 37])
 
 
 @pytest.mark.parametrize("refusal", [FileNotFoundError("unshare"), (1, "", "unshare: unshare failed: Operation not permitted\n"), None])
