@@ -13,6 +13,7 @@ import os
 import typing as t
 
 DIRECTORY = "/etc/nginx"
+UNITS = "/etc/systemd/system"
 _PLACES = ("sites-enabled", "conf.d", "default.d", "modules-enabled", "http.d")  # what the distributions' nginx.conf include
 _PACKAGES = ("nginx-common", "nginx", "nginx-core")
 
@@ -29,6 +30,12 @@ def changed_files(run: Run, directory: str = DIRECTORY) -> list[str]:
             found += [os.path.join(where, name) for name in sorted(os.listdir(where))]
     found += [os.path.realpath(path) for path in found if os.path.islink(path)]
     return [path for path in found if os.path.isfile(path) and not os.path.islink(path) and packaged.get(path, "?") not in ("", _digest(path))]
+
+
+def units_of_somebodys(unit: str, directory: str = UNITS) -> list[str]:
+    """The file of a unit that no package brought, if there is one: it starts nginx in a way of its own."""
+    path = os.path.join(directory, f"{unit.partition('.service')[0]}.service")
+    return [path] if os.path.isfile(path) and not os.path.islink(path) else []
 
 
 def _debian(run: Run) -> dict[str, str]:

@@ -54,6 +54,7 @@ DRAIN_SECONDS = 0.2  # clients that send request after request have had an answe
 PATIENCE = 3.0  # seconds for an answer of the control server, which waits for nothing
 PAUSE = 0.05
 CLOCKS_DIFFER = 0.1  # seconds: a process's start is told in ticks
+MAY_GO = "Move it elsewhere, or say that it may go: take_over (variable nginx_take_over)"
 TRIALS, TRIAL = "/run", "portmap-nginx-trial-"
 _LOGGED = re.compile(r"^\S+ \S+ \[(\w+)\] [^:]*: (?:\*\d+ )?")  # 2026/11/26 18:02:02 [emerg] 15193#15193: …
 
@@ -144,6 +145,8 @@ class Nginx:
             raise ChangeError(f"nginx can't have its ports: {'; '.join(holders)}")
         self.said = self._length()
         if not ours:
+            if not replaced:
+                self._refuse_unasked()
             return STOPPED
         self.found_master = ours[0]
         own = workers(there, ours[0])
@@ -171,13 +174,19 @@ class Nginx:
             changed = [] if self.take_over else distribution.changed_files(self.run) if "-c" not in master.title.split() else [master.title]
             if changed:
                 what = ", ".join(printable(one) for one in changed[:5])
-                raise ChangeError(
-                    f"nginx runs already (pid {master.pid}) with a configuration that is not ours and not just its package's: {what}. Move it elsewhere, or say"
-                    " that it may go: take_over (variable nginx_take_over)"
-                )
+                raise ChangeError(f"nginx runs already (pid {master.pid}) with a configuration that is not ours and not just its package's: {what}. {MAY_GO}")
             found |= self._family(there, [master])
         self.commands.replaces = bool(found)
         return found
+
+    def _refuse_unasked(self) -> None:
+        """Somebody's nginx may also be stopped for now: once our drop-in is there its unit never again serves what it is for. Raises ChangeError."""
+        if self.take_over or not self.commands.unit or not self.unit_file or os.path.lexists(self.unit_file):
+            return
+        changed = distribution.changed_files(self.run) + distribution.units_of_somebodys(self.commands.unit)
+        if changed:
+            what = ", ".join(printable(one) for one in changed[:5])
+            raise ChangeError(f"nginx is stopped, and has a configuration that is not ours and not just its package's: {what}. {MAY_GO}")
 
     @staticmethod
     def _family(there: t.Sequence[Process], ours: t.Sequence[Process]) -> set[int]:

@@ -74,7 +74,7 @@ options:
     type: path
   take_over:
     description:
-      - Whether an nginx that runs with a configuration of somebody else's may be replaced. One that has only what its packages brought is
+      - Whether an nginx with somebody else's configuration may be replaced, be it running or stopped. One that has only what its packages brought is
         replaced in any case.
     type: bool
     default: false

@@ -235,6 +235,34 @@ def test_a_process_is_known_by_its_user_and_all_its_groups(tmp_path: pathlib.Pat
     assert identity(7, str(tmp_path)) == (34, 36, [33, 37])
 
 
+def test_a_unit_that_no_package_brought_is_found(tmp_path: pathlib.Path) -> None:
+    assert distribution.units_of_somebodys("nginx", str(tmp_path)) == []
+    (tmp_path / "nginx.service").symlink_to("/dev/null")  # masked
+    assert distribution.units_of_somebodys("nginx", str(tmp_path)) == []
+    (tmp_path / "nginx.service").unlink()
+    (tmp_path / "nginx.service").write_text("[Service]\n")
+    assert distribution.units_of_somebodys("nginx.service", str(tmp_path)) == [str(tmp_path / "nginx.service")]
+
+
+def test_a_stopped_nginx_of_somebodys_is_not_taken_without_a_question(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(argv: list[str], **more: t.Any) -> tuple[int, str, str]:
+        return 1, "", ""
+
+    def found(somebodys: list[str], unit: str = "systemctl", **more: t.Any) -> str:
+        monkeypatch.setattr(distribution, "changed_files", lambda run: somebodys)
+        commands = NginxCommands(run, [unit, "restart", "nginx"], [], [])
+        tree = Tree({"nginx.conf": ""}, frozenset())
+        drop_in = str(tmp_path / "portmap.conf")
+        return Nginx(run, commands, "/bin/true", str(tmp_path / "etc"), str(tmp_path / "run"), 1, tree, [], [], unit_file=drop_in, **more).look()
+
+    shop = ["/etc/nginx/sites-enabled/shop"]
+    with pytest.raises(ChangeError, match=r"is stopped, and has .* package's: /etc/nginx/sites-enabled/shop\. .*nginx_take_over"):
+        found(shop)
+    assert found([]) == found(shop, take_over=True) == found(shop, unit="other") == "stopped"
+    (tmp_path / "portmap.conf").touch()
+    assert found(shop) == "stopped", "it is ours already"
+
+
 @pytest.mark.parametrize("refusal", [FileNotFoundError("unshare"), (1, "", "unshare: unshare failed: Operation not permitted\n"), None])
 def test_a_candidate_is_tried_without_the_hosts_network_where_that_may_be(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, refusal: t.Any) -> None:
     monkeypatch.setattr("ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy.TRIALS", str(tmp_path))
