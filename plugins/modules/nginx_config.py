@@ -45,6 +45,7 @@ options:
         description:
           - Files on the host. Each name gets the first one that is for it, else the first one for a wildcard of it, else the first of all.
           - A certificate that was replaced is read by the next run.
+          - One that has expired, or that is for no name of a route that gets it, is warned of.
         type: list
         elements: dict
         default: []
@@ -189,6 +190,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.alfred.portmap.plugins.module_utils._certificate_facts import remarks
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx import render, shown
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_binary import Binary, parse
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_certificates import Certificate, choose, read_certificate
@@ -340,6 +342,8 @@ def main() -> None:
         files = [*unit, *files_of(tree, config_dir, gid)]
         ports = [Door(transport, "", port) for transport, port in doors(params["ingress"])]
         names = to_be_shown(context)
+        for remark in remarks([one.pair.cert_file for one in context.host.certificates], params["ingress"]):
+            module.warn(remark)
     except ProxyError as error:
         module.fail_json(msg=f"{error}; nothing was changed")
     except KeyError as error:

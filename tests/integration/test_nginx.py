@@ -211,6 +211,14 @@ def test_secrets_are_nobodys_but_roots_and_the_workers(edge: NginxEdge) -> None:
     assert "ops:(hidden)" in answer["diff"][0]["before"] and SHA not in json.dumps(answer)
 
 
+def test_a_certificate_for_other_names_is_served_and_warned_of(edge: NginxEdge) -> None:
+    assert "warnings" not in edge.configure()
+    answer = edge.configure(tls={"certificates": [edge.certificates.other]})
+    assert "failed" not in answer, answer
+    said = [str(one) for one in answer["warnings"]]
+    assert any("No certificate is for api.example.net (route api)" in one and "which is for other.example.org" in one for one in said), said
+
+
 @pytest.mark.parametrize("closed", ["", "releases", "releases/*", "releases/*/users"])
 def test_directories_that_keep_the_workers_out_are_put_right(edge: NginxEdge, closed: str) -> None:
     """Hardening does that, or a run that is killed between making one and giving it to the group."""

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.alfred.portmap.plugins.module_utils import _nginx_distribution as distribution
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx import Tree
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_binary import BUILT_IN, parse
-from ansible_collections.alfred.portmap.plugins.module_utils._nginx_certificates import Certificate, choose, dns_names, first_certificate, read_certificate
+from ansible_collections.alfred.portmap.plugins.module_utils._nginx_certificates import Certificate, choose, read_certificate
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_processes import masters, processes, runs_with, workers
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_proxy import Nginx, NginxCommands
 from ansible_collections.alfred.portmap.plugins.module_utils._nginx_reading import identity
@@ -87,8 +87,6 @@ def test_files_that_are_no_certificates_are_refused(folder: pathlib.Path) -> Non
         read_certificate(pair)
     with pytest.raises(ProxyError, match="can't be read"):
         read_certificate(Pair("/nowhere", "/nowhere"))
-    assert first_certificate(b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----") is None
-    assert dns_names(b"\x06\x03\x55\x1d\x11\x04\x82") == ()
 
 
 def test_the_name_itself_then_a_wildcard_then_the_first() -> None:
