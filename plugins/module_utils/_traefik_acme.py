@@ -104,10 +104,9 @@ def resolvers(ingress: Data, acme: Data, version: Version = None) -> Data:
     return {resolver_name(acme): {"acme": rendered}}
 
 
-def router_tls(acme: Data, host: str) -> Data:
-    """A router's `tls`. Traefik takes names from Host() and HostSNI(); one with a wildcard it has to be told."""
-    domains = {"domains": [{"main": host}]} if host.startswith("*.") else {}
-    return {"certResolver": resolver_name(acme), **domains}
+def router_tls(acme: Data) -> Data:
+    """A router's `tls`. Traefik takes the names from Host() and HostSNI()."""
+    return {"certResolver": resolver_name(acme)}
 
 
 def wanted(ingress: Data) -> set[str]:
@@ -191,8 +190,6 @@ def _routes(ingress: Data) -> dict[str, Data]:
 def _check_hosts(ingress: Data, acme: Data, server: str) -> None:
     for name, route in _routes(ingress).items():
         host, path = route["host"].lower(), f"ingress.routes.{name}.host"
-        if host.startswith("*.") and acme["challenge"] != "dns":
-            raise ProxyError(path, route["host"], f"is a wildcard, which is issued by the dns challenge alone; tls.acme.challenge is {acme['challenge']}")
         if server in (PRODUCTION, STAGING) and _never_public(host):
             raise ProxyError(path, route["host"], "is no name that Let's Encrypt issues for: it must be one of the public DNS")
 

@@ -116,7 +116,7 @@ def _http(parts: Parts, name: str, route: Data, entrypoint: Data) -> None:
 
 
 def _routers(parts: Parts, name: str, route: Data, service: str, maintained: bool) -> t.Iterator[tuple[str, Data]]:
-    host = _matching("Host", route["host"])
+    host = f"Host(`{route['host']}`)"
     if not route["dashboard"] or maintained:
         path = "" if route["path"] == "/" or route["dashboard"] else f" && PathPrefix(`{route['path']}`)"
         yield "", {"rule": host + path, "service": service}
@@ -126,15 +126,10 @@ def _routers(parts: Parts, name: str, route: Data, service: str, maintained: boo
     yield ".home", {"rule": host, "service": service, "middlewares": [f"home-{name}"]}
 
 
-def _matching(matcher: str, host: str) -> str:
-    """The rule for a host; a wildcard stands for one label, as in a certificate."""
-    return f"{matcher}Regexp(`^[^.]+{re.escape(host[1:])}$`)" if host.startswith("*.") else f"{matcher}(`{host}`)"
-
-
 def _router_tls(parts: Parts, route: Data) -> t.Any:
     if not route["tls"]:
         return None
-    return router_tls(parts.acme, route["host"]) if parts.acme and route["host"] else KEEP
+    return router_tls(parts.acme) if parts.acme and route["host"] else KEEP
 
 
 def _guards(parts: Parts, name: str, route: Data, entrypoint: Data) -> list[str]:
@@ -276,7 +271,7 @@ def _tcp(parts: Parts, name: str, route: Data, entrypoint: Data) -> None:
     host = text(f"{path}.host", route["host"]) if route["host"] else "*"
     if _RULE_TEXT.fullmatch(host) is None:
         raise ProxyError(f"{path}.host", host, "must not have a backtick, which would end it within Traefik's rule")
-    router: Data = {"entryPoints": [route["entrypoint"]], "rule": _matching("HostSNI", host), "service": _plain_service(parts.tcp, path, name, route)}
+    router: Data = {"entryPoints": [route["entrypoint"]], "rule": f"HostSNI(`{host}`)", "service": _plain_service(parts.tcp, path, name, route)}
     if _allowed(path, route):
         parts.tcp["middlewares"][f"allow-{name}"] = {"ipAllowList": {"sourceRange": route["allow"]}}
         router["middlewares"] = [f"allow-{name}"]

@@ -135,10 +135,9 @@ def test_each_server_has_a_resolver_of_its_own() -> None:
     assert rendered({"staging": True})["caServer"] == STAGING
 
 
-def test_a_wildcard_is_told_to_the_router() -> None:
-    assert router_tls(ACME, "api.example.net") == {"certResolver": "acme"}
-    assert router_tls({**ACME, **DNS}, "*.example.net") == {"certResolver": "acme", "domains": [{"main": "*.example.net"}]}
-    assert rendered(DNS, host="*.example.net")
+def test_a_router_names_its_resolver() -> None:
+    assert router_tls(ACME) == {"certResolver": "acme"}
+    assert router_tls({**ACME, "staging": True}) == {"certResolver": "acme-staging"}
 
 
 def test_what_the_proxy_does_not_end_tls_of_needs_no_certificate() -> None:
@@ -183,7 +182,6 @@ NO_443 = {"web": WEB, "secure": {"port": 8443, "tls": True}}
         ({"certificates_duration": 0}, {}, "tls.acme.certificates_duration", "must be at least 1"),
         ({"profile": "shortlived"}, {}, "tls.acme.certificates_duration", "must be below 168 for short-lived certificates"),
         ({"profile": "shortlived", "certificates_duration": 168}, {}, "tls.acme.certificates_duration", "must be below 168"),
-        ({}, {"host": "*.example.net"}, "ingress.routes.api.host", "is issued by the dns challenge alone; tls.acme.challenge is tls"),
         *(({}, {"host": host}, "ingress.routes.api.host", "Let's Encrypt issues for") for host in ("api", "api.home.arpa", "a.internal", "203.0.113.5")),
         ({"staging": True}, {"host": "2001:db8::1"}, "ingress.routes.api.host", "Let's Encrypt issues for"),
     ],
