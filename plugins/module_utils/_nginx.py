@@ -22,7 +22,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._nginx_words import
 MAIN = "nginx.conf"
 LIST = "certificates.list"
 HEADER = "# made by alfred.portmap from the port map: changes by hand are overwritten"
-CONTROL_SOCKET = "control.sock"
+CONTROL_SOCKET = "control/control.sock"  # in a directory of its own, which is root's alone: the rest of run_dir is for the workers too
 PID_FILE = "nginx.pid"
 ERRORS = "error.log"  # of the kind that keeps a configuration from being taken up
 

@@ -208,7 +208,7 @@ class Nginx:
         place = tempfile.mkdtemp(prefix=f"{TRIAL}{os.getpid()}-", dir=where)
         try:
             trial_run = os.path.join(place, "run")
-            os.mkdir(trial_run)
+            os.makedirs(os.path.join(trial_run, os.path.dirname(CONTROL_SOCKET)))
             for name, text in self.tree.placed(place, (self.run_dir, trial_run)).items():
                 path = os.path.join(place, name)
                 os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -96,7 +96,10 @@ options:
     type: path
     default: /etc/nginx/portmap
   run_dir:
-    description: Holds the control socket, the pid and the log of failed reloads. It must be there when nginx starts, and O(user) must be able to search it.
+    description:
+      - Holds the pid, the log of failed reloads and the sockets between nginx's own parts. It must be there when nginx starts, and O(user) must be able to
+        search it. Whoever else can may connect to these sockets, past the allow lists of C(tcp) routes whose TLS ends here.
+      - A directory C(control) must be in it, which is root's alone. The control socket is made there.
     type: path
     default: /run/nginx-portmap
   user:

@@ -176,6 +176,16 @@ def test_a_port_of_somebody_else_is_refused_by_name(edge: NginxEdge, family: str
     assert edge.files() == files
 
 
+def test_only_root_reaches_the_control_socket(edge: NginxEdge) -> None:
+    """Workers need the directory above it, and so their group can search it."""
+    script = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    for path, reached in ((edge.run / "control/control.sock", False), (next(edge.run.glob("*.sock")), True)):
+        done = subprocess.run(
+            ["setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups", "python3", "-c", script, str(path)], capture_output=True, text=True
+        )
+        assert (done.returncode == 0, "PermissionError" in done.stderr) == (reached, not reached), done.stderr
+
+
 def test_an_unknown_host_gets_nothing(edge: NginxEdge) -> None:
     """nginx itself would hand it to the first server."""
     assert edge.status("nobody") == CLOSED
@@ -342,7 +352,7 @@ def test_a_killed_nginx_leaves_sockets_that_keep_nobody_out(virgin: NginxEdge) -
     virgin.configure()
     for pid in (virgin.pid, *virgin.workers()):
         os.kill(pid, signal.SIGKILL)
-    assert (virgin.run / "control.sock").exists()
+    assert (virgin.run / "control/control.sock").exists()
     assert virgin.configure()["restarted"]
     assert virgin.status("api") == 200
 

@@ -67,7 +67,8 @@ class Bench:
 
     def _nginx(self) -> None:
         argv = [self.binary, "-c", str(self.config / "nginx.conf"), "-g", "daemon off;"]
-        tidied = ["sh", "-c", f"rm -f {self.run}/*.sock"]  # systemd makes that directory anew
+        # systemd makes that directory anew, and the unit the other one.
+        tidied = ["sh", "-c", f"rm -f -r {self.run}/*.sock {self.run}/control && mkdir -m 700 {self.run}/control"]
         self._write_unit(argv, signal.SIGQUIT, [tidied], [["kill", "-HUP", "$MAINPID"]])
         # Its workers have to read what lies below a directory that is root's alone.
         self.own = {"run_dir": str(self.run), "user": "root"}
