@@ -271,10 +271,11 @@ class Nginx:
         return RELOAD if link is not None and link.release != running else NOTHING
 
     def _unit_differs(self, files: t.Sequence[File]) -> bool:
-        """Whether it was started by another unit file than there is, or will be: the unit records the hash of its own."""
+        """Whether it was started by another unit file than there is, or will be: the unit records the hash of its own, but for comments."""
         try:
             text = next((one.text or "" for one in files if one.path == self.unit_file), None)
-            now = sha256(read_text(str(self.unit_file)) if text is None else text)
+            text = read_text(str(self.unit_file)) if text is None else text
+            now = sha256("".join(f"{line}\n" for line in text.splitlines() if not line.startswith("#")))
             with open(os.path.join(self.run_dir, "started.sha256"), encoding="ascii", errors="replace") as file:
                 return file.read().split(None, 1)[:1] != [now]
         except FileNotFoundError:

@@ -115,7 +115,8 @@ options:
     description:
       - A file of nginx's unit, a drop-in say, that this module writes with O(unit_content), and that goes again if the change is undone. Its directory must
         exist.
-      - It must write its own SHA-256 to C(started.sha256) in O(run_dir) before it starts nginx. If that is another one, a restart is due.
+      - It must write the SHA-256 of its own lines but for comments (C(grep -v '^#')) to C(started.sha256) in O(run_dir) before it starts nginx. If that is
+        another one, a restart is due.
     type: path
   unit_content:
     description: The text of O(unit).

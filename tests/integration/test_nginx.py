@@ -466,7 +466,7 @@ def test_the_units_file_is_part_of_the_change(virgin: NginxEdge) -> None:
     unit = virgin.folder / "portmap.conf"
     said = {"unit": str(unit), "unit_content": "[Service]\n"}
     told = Unit(str(virgin.unit)).told
-    record = ["sh", "-c", f"sha256sum {unit} >{virgin.run}/started.sha256"]
+    record = ["sh", "-c", f"grep -v '^#' {unit} | sha256sum >{virgin.run}/started.sha256"]
     (virgin.unit / "unit.json").write_text(json.dumps({**told, "before": [*told["before"], record]}))
     refused = virgin.configure(users=[], **said)
     assert refused["failed"] and not unit.exists()
@@ -474,7 +474,11 @@ def test_the_units_file_is_part_of_the_change(virgin: NginxEdge) -> None:
     assert failed["failed"] and not unit.exists() and virgin.release == ""
     assert virgin.configure(**said)["restarted"] and unit.read_text() == said["unit_content"]
     assert not virgin.configure(**said)["changed"]
-    said["unit_content"] += "# other\n"
+    said["unit_content"] = "# other\n" + said["unit_content"]
+    answer = virgin.configure(**said)
+    assert (answer["changed"], answer["restarted"], answer["reloaded"]) == (True, False, False), answer
+    assert not virgin.configure(**said)["changed"]
+    said["unit_content"] += "LimitNOFILE=1024\n"
     failed = virgin.configure(**said, restart_command=["true"], timeout=1)
     assert failed["failed"] and "was not started anew" in failed["msg"] and "nginx runs as before" in failed["msg"], failed
     assert virgin.configure(check=True, **said)["restarted"]
