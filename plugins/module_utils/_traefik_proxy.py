@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import os
+import pwd
 import re
 import ssl
 import time
@@ -41,7 +43,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._traefik import REV
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_acme import progress
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_api import Api, NoAnswer, Reply, Silent, differences, fingerprint, names
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_container import NAME, Contained
-from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import revision
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import revision, token_hash
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_trial import Trial
 from ansible_collections.alfred.portmap.plugins.module_utils._yaml import load
 
@@ -111,11 +113,14 @@ class Traefik:
     docker: Docker
     contained: t.Optional[Contained] = None  # if it is in a container
     restart: bool = False  # in any case
+    take_over: bool = False  # one that somebody else set up counts as ours
     name: str = "Traefik"
     warnings: list[str] = field(default_factory=list)
     _before: t.Optional[Data] = None  # the content that ran when this run began
     _gone: frozenset[tuple[str, str]] = frozenset()  # what ran then and must not run any more
     _stale: bool = False  # it did not run what lay there
+    api_held: bool = field(default=False, init=False)  # somebody else was found at the API's port
+    _trusted: set[int] = field(default_factory=set)  # inodes of listeners that may be told the secret
     _pids: dict[int, bool] = field(default_factory=dict)
     _published: t.Optional[list[Published]] = None  # what containers publish, once it was asked for
 
@@ -131,6 +136,8 @@ class Traefik:
         own = [one for one in there if self._is_ours(one, proven)]
         held = foreign_holders(self._doors(), lambda one: self._is_ours(one, proven), self.commands.is_displaced, there, self._named)
         if held:
+            place = self._api_door
+            self.api_held = place is not None and any(text.startswith(f"{place} is held") for text in held)
             raise ChangeError("; ".join(held) + f": {self._what_to_do(held)}")
         if not own and not proven:
             if isinstance(reply, Reply):  # seen by nobody, and answers
@@ -140,7 +147,7 @@ class Traefik:
             return STOPPED
         if isinstance(reply, Silent):
             return HUNG
-        if isinstance(reply, Reply) and reply.status == 200:
+        if isinstance(reply, Reply):
             self._remember()
         return RUNNING
 
@@ -149,23 +156,41 @@ class Traefik:
         place = self.ingress["api"]
         return Api(place["port"], self.token, place["address"], min(self.timeout, 5.0)) if place else None
 
+    @property
+    def _api_door(self) -> t.Optional[Door]:
+        place = self.ingress["api"]
+        return Door("tcp", place["address"], place["port"]) if place else None
+
     def _ask_patiently(self) -> t.Union[Reply, NoAnswer]:
         """The API's answer; a machine that is busy gets a second chance before it is called hung."""
-        if self._api is None:
-            return NoAnswer("it has no API")
-        answer: t.Union[Reply, NoAnswer] = NoAnswer()
-        for _try in range(2):
-            try:
-                return self._api.get("version")
-            except NoAnswer as error:
-                answer = error
-                if not isinstance(error, Silent):
-                    break
-        return answer
+        answer = self._ask_quickly("version")
+        return self._ask_quickly("version") if isinstance(answer, Silent) else answer
+
+    def _may_be_told(self) -> bool:
+        """Whether who listens at the API's port may be told its secret: while Traefik is down, any user of the host can listen there."""
+        door = self._api_door
+        if door is None:
+            return False
+        there = door.held_by(listeners(owners=False))
+        if not {one.inode for one in there} <= self._trusted:
+            there = door.held_by(listeners())
+            if not all(self._is_of_our_user(one) and (one.owner is None or self._is_ours(one, False)) for one in there):
+                return False
+            self._trusted.update(one.inode for one in there)
+        return bool(there)
+
+    def _is_of_our_user(self, listener: Listener) -> bool:
+        """A process and its unit's name can be made to look like ours, by any user for itself; whose socket it is can't."""
+        ours = {0, os.geteuid()}  # root's: it can read the secret anyway, and Docker's proxy is
+        with contextlib.suppress(KeyError):
+            ours.add(pwd.getpwnam(self.user).pw_uid)
+        return listener.uid in ours
 
     def _is_ours(self, listener: Listener, proven: bool) -> bool:
         """Whether it is the Traefik that was started with our static file, or by our unit. proven: its API knows our secret."""
         owner = listener.owner
+        if not self._is_of_our_user(listener) or not self._is_set_up():
+            return False
         if owner is None:
             return (proven and listener.port in {door.port for door in self._doors()}) or self.commands.is_own(listener)
         if owner.process in PUBLISHERS:
@@ -173,6 +198,10 @@ class Traefik:
         if owner.pid not in self._pids:
             self._pids[owner.pid] = owner.unit == f"{self.commands.unit}.service" if self.commands.unit and owner.unit else self._has_our_file(owner.pid)
         return self._pids[owner.pid]
+
+    def _is_set_up(self) -> bool:
+        """Whether there is anything of ours at all: the static file (which is ours, or the module had ended), or what our unit recorded."""
+        return self.take_over or os.path.exists(self.static_path) or os.path.exists(self.started_file)
 
     def _containers_behind(self, listener: Listener) -> list[str]:
         """The containers that a published port leads to."""
@@ -210,8 +239,8 @@ class Traefik:
     def _what_to_do(self, held: t.Sequence[str]) -> str:
         if any("traefik" in one for one in held):
             return (
-                f"it was not started with --configFile={self.static_path} and our secret, so that it is another Traefik than the one configured here."
-                " Stop it and keep it from starting at boot, then run this again"
+                f"it was not started with --configFile={self.static_path} and our secret by user {self.user}, so that it is another Traefik"
+                " than the one configured here. Stop it and keep it from starting at boot, then run this again"
             )
         return "stop it, or give the entrypoint another port in the map; a unit that is to make place is named by `displaces`"
 
@@ -221,13 +250,19 @@ class Traefik:
         with contextlib.suppress(ValueError):  # not written by us: nothing of it is known
             self._gone = frozenset(names(load(text)) - names(self.dynamic))
         lies = re.search(rf'^\s*{REVISION_HEADER}: "([0-9a-f]{{64}})"$', text, re.MULTILINE)
+        # The API is a router of that file: whoever does not know it, or its secret, did not read the file that has them. If the file is not
+        # there, that is told by the directory's record, or else can't be known: a restart takes nothing away then that would be served.
+        unread = token_hash(self.token) in text or (not text and self._watched not in recorded(read(self.started_file)))
         deadline = time.monotonic() + 2 * THROTTLE + 1
         while True:
             reply = self._ask_quickly("rawdata")
-            if isinstance(reply, NoAnswer) or reply.status != 200 or not isinstance(reply.data, dict):
+            if isinstance(reply, NoAnswer):
                 return
-            self._before = fingerprint(reply.data)
-            self._stale = bool(lies) and t.cast("re.Match[str]", lies)[1] != reply.revision
+            if reply.status == 200 and isinstance(reply.data, dict):
+                self._before = fingerprint(reply.data)
+                self._stale = bool(lies) and t.cast("re.Match[str]", lies)[1] != reply.revision
+            else:
+                self._stale = unread
             if not self._stale or time.monotonic() > deadline:
                 return
             time.sleep(0.1)
@@ -243,8 +278,7 @@ class Traefik:
             missing = self.binary or "Traefik's binary"
         if missing:
             return [f"{missing} was not there to try the candidate"]
-        watched = os.path.dirname(self.dynamic_path)
-        return [Trial(self.binary or "", self.static, self.dynamic, watched, self.user, max(self.timeout, 10.0), self.contained).run()]
+        return [Trial(self.binary or "", self.static, self.dynamic, self._watched, self.user, max(self.timeout, 10.0), self.contained).run()]
 
     def due(self, files: t.Sequence[File]) -> str:
         """By what the running one was started with, and what it read of certificates: the unit records both."""
@@ -254,12 +288,22 @@ class Traefik:
             same = identity(self.binary)
             now[self.binary] = same if then.get(self.binary) == same else digest(self.binary)
         now.update({file.path: hashlib.sha256((file.text or "").encode("utf-8", "surrogateescape")).hexdigest() for file in files if file.path in now})
-        if self.restart or self._stale or differs(now, then):
+        if self.restart or self._stale or differs(now, then) or then.get(self._watched, self._watched_now()) != self._watched_now():
             return RESTART
         if self.contained is not None and self.contained.runs_another_image():
             return RESTART
         certificates = {path: digest(path) for path in self.options.files}
         return RELOAD if differs(certificates, recorded(read(self.certificates_file))) else NOTHING
+
+    @property
+    def _watched(self) -> str:
+        return os.path.dirname(self.dynamic_path)
+
+    def _watched_now(self) -> str:
+        """Which directory it is, as the unit records it: Traefik watches the one that was there when it started, and never another one that
+        took its place (a backup that was put back). Its inode alone may be the old one's again.
+        """
+        return self.commands.run(["stat", "-L", "--printf", "%i-%.9W", self._watched])[1]
 
     # the proof
 
@@ -268,7 +312,7 @@ class Traefik:
         self._stale = self.restart = False
         self._pids.clear()
         try:
-            seen = [*self._prove_sockets(), *self._prove_content(), *self._prove_certificates()]
+            seen = [*self._prove_sockets(), *self._prove_content(), *self._prove_certificates(), *self._prove_page()]
             if self.contained is not None:
                 self.contained.prove_admission()
             return [*seen, progress(self.ingress, self.acme)] if self.acme else seen
@@ -292,6 +336,8 @@ class Traefik:
         api = self._api
         if api is None:
             return NoAnswer("it has no API")
+        if not self._may_be_told():
+            return NoAnswer("nothing of ours listens there")
         try:
             return api.get(what)
         except NoAnswer as error:
@@ -369,6 +415,31 @@ class Traefik:
             else:
                 raise ChangeError(f"TLS 1.2 is still served at port {port}")
         return seen
+
+    def _prove_page(self) -> list[str]:
+        """Routes in maintenance lead to a server of pages, which is not Traefik: without it they would answer 502."""
+        place = self.ingress.get("maintenance")
+        if not place or not self.options.maintenance:
+            return []
+        page = self.options.page.encode("utf-8", "surrogateescape")
+        server = f"the page server (unit portmap-maintenance) at {place['address']} port {place['port']}"
+
+        def complaint() -> t.Optional[str]:
+            connection = http.client.HTTPConnection(place["address"], place["port"], timeout=min(self.timeout, 5.0))
+            try:
+                connection.request("GET", "/")
+                answer = connection.getresponse()
+                body = answer.read(2 * len(page) + 1)
+            except (OSError, http.client.HTTPException) as error:
+                return f"{server} does not answer, so that routes in maintenance would have none: {printable(str(error)) or type(error).__name__}"
+            finally:
+                connection.close()
+            if answer.status != 503:
+                return f"{server} answers {answer.status} and not 503"
+            return None if body == page else f"{server} shows another page than the one that was written: can its user read it?"
+
+        until(complaint, self.timeout)
+        return [f"{server} answers 503 with the page"]
 
     def _others_certificates(self) -> dict[bytes, str]:
         """Those that other files of the directory name: they may be a better match for a name than ours."""

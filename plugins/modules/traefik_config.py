@@ -235,6 +235,12 @@ options:
     type: list
     elements: str
     default: [systemctl, stop, traefik]
+  take_over:
+    description:
+      - Overwrite a Traefik that somebody else set up, and count it as ours. What it serves ends then.
+      - Without it the module ends where the static file was not made by it, or a C(unit) is to be written in the place of somebody else's.
+    type: bool
+    default: false
   restart:
     description: Restart Traefik in any case, for something that is not seen from these files.
     type: bool
@@ -318,6 +324,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._traefik_trial impo
 from ansible_collections.alfred.portmap.plugins.module_utils._yaml import dump
 
 OWNER = 0
+MADE_BY = "# made by alfred.portmap"  # how each of our files says whose it is
 TOKEN = re.compile(r"[0-9a-f]{64}")
 
 
@@ -354,10 +361,31 @@ def refuse_missing(module: AnsibleModule, paths: Paths, options: Options) -> Non
     missing = [path for path in needed if not os.path.isfile(path)]
     if missing:
         module.fail_json(msg=f"tls: {', '.join(missing)}: no such file; nothing was changed")
-    closed = unreadable(needed, module.params["user"])
+    refuse_unreadable(module, needed)
+
+
+def refuse_unreadable(module: AnsibleModule, paths: t.Iterable[str]) -> None:
+    """A key that Traefik can't read would cost it every route. Where a file is not there (yet), in check mode, nothing is told of it."""
+    closed = unreadable([path for path in paths if os.path.isfile(path)], module.params["user"])
     if closed:
         why = "is it there, and may its group read it and search its folders?"
         module.fail_json(msg=f"user {module.params['user']} can't read {', '.join(closed)}: {why} Nothing was changed")
+
+
+def refuse_foreign(module: AnsibleModule, paths: Paths) -> None:
+    """What somebody else set up is not overwritten without a word."""
+    params: Data = module.params
+    if params["take_over"]:
+        return
+    found = [paths.static] if read(paths.static).strip() and not read(paths.static).startswith(MADE_BY) else []
+    # A unit without our mark is the caller's own, and so may be the one from before.
+    if params["unit_content"] and MADE_BY in params["unit_content"]:
+        found += [params["unit"]] if read(params["unit"]).strip() and MADE_BY not in read(params["unit"]) else []
+    if found:
+        module.fail_json(
+            msg=f"{', '.join(found)}: not made by alfred.portmap, so that another Traefik seems to be set up here. Stop it and move its files away; or"
+            " say `take_over: true` (role traefik: traefik_take_over) to have them overwritten, which ends what it serves; nothing was changed"
+        )
 
 
 def group_id(group: str) -> int:
@@ -477,6 +505,7 @@ def main() -> None:
                 "ipv6_subnet": {"type": "str"},
             },
         },
+        take_over={"type": "bool", "default": False},
         restart={"type": "bool", "default": False},
         log_level={"type": "str", "choices": ["DEBUG", "INFO", "WARN", "ERROR"], "default": "INFO"},
     )
@@ -489,6 +518,7 @@ def main() -> None:
     except ChangeError as error:
         module.fail_json(msg=str(error))
     try:
+        refuse_foreign(module, paths)
         token = read(paths.token).strip()
         if TOKEN.fullmatch(token) is None:
             token = secrets.token_hex(32)
@@ -510,7 +540,9 @@ def main() -> None:
         module.fail_json(msg=f"ingress: {error}; nothing was changed")
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}; nothing was changed")
-    if not module.check_mode:
+    if module.check_mode:
+        refuse_unreadable(module, (*options.files, *acme_files(params["tls"]["acme"] or {})))
+    else:
         refuse_missing(module, paths, options)
     owned: Data = {"uid": OWNER, "gid": group_id(params["group"])}
     files = [
@@ -547,6 +579,7 @@ def main() -> None:
         acme=params["tls"]["acme"],
         timeout=params["timeout"],
         restart=params["restart"],
+        take_over=params["take_over"],
         docker=docker,
         contained=contained,
     )
@@ -558,7 +591,12 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}; nothing was changed")
     except ChangeError as error:
-        module.fail_json(msg=shown(str(error)))
+        message = shown(str(error))
+        if proxy.api_held and not module.check_mode and os.path.exists(paths.token):
+            # It is told to nobody but ours; but Traefik may have ended in the moment between the look and the question.
+            os.unlink(paths.token)
+            message += ", but that the API's secret was removed: the next run makes another one"
+        module.fail_json(msg=message)
     after = {
         paths.static: HEADER + dump(without_secrets(static)),
         paths.dynamic: HEADER + dump(masked(dynamic)),

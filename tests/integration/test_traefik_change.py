@@ -314,6 +314,7 @@ def test_another_traefik_is_refused_with_what_to_do(edge: Edge, tmp_path: pathli
             message = failure(edge.configure(check=check, ingress=SMALL))
             assert f"port 443/tcp is held by traefik (pid {process.pid}" in message
             assert f"it was not started with --configFile={edge.config / 'traefik.yml'}" in message and "Stop it" in message
+        assert before.pop("api.token"), "which the other one may know"
         assert edge.files() == before and alive(process.pid)
     finally:
         process.kill()
@@ -350,7 +351,7 @@ def test_another_unit_environment_or_binary_is_due_for_a_restart(edge: Edge, wha
     if what == "unit":
         edge.unit.write_text(edge.unit.read_text().replace("RestartSec=1", "RestartSec=2") + "\n")
     elif what == "environment":
-        (edge.config / "environment").write_text(f'{(edge.config / "environment").read_text()}# more\n')
+        (edge.config / "environment").write_text(f"{(edge.config / 'environment').read_text()}# more\n")
     else:
         shutil.copy(TRAEFIK, other)
         edge.unit.write_text(edge.unit.read_text().replace(TRAEFIK, str(other)))

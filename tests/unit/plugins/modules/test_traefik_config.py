@@ -15,13 +15,14 @@ import os
 import pathlib
 import socket
 import typing as t
+import unittest.mock
 
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_options import Options
-from ansible_collections.alfred.portmap.plugins.module_utils._traefik import written
+from ansible_collections.alfred.portmap.plugins.module_utils._traefik import HEADER, written
 from ansible_collections.alfred.portmap.plugins.module_utils._traefik_dynamic import render_dynamic
 from ansible_collections.alfred.portmap.plugins.modules import traefik_config
 
@@ -90,8 +91,11 @@ class Host:
             "_ansible_diff": True,
             **options,
         }
-        with patch_module_args(arguments), pytest.raises(SystemExit):
+        # The lock is given back when the process ends, which is not yet.
+        with unittest.mock.patch("atexit.register") as at_exit, patch_module_args(arguments), pytest.raises(SystemExit):
             traefik_config.main()
+        for call in at_exit.call_args_list:
+            call.args[0]()
         output = self.capfd.readouterr().out
         assert HASH not in output and OTHER_HASH not in output, "a hash is shown"
         answer: Data = json.loads(output)
@@ -172,7 +176,7 @@ def test_hashes_that_were_written_by_hand_are_hidden_too(host: Host, hashed: str
 def test_an_external_accounts_key_is_shown_nowhere(host: Host) -> None:
     acme: Data = {"email": "ops@example.net", "ca_server": "https://acme.example.net/dir", "challenge": "dns", "dns_provider": "exec"}
     acme["eab"] = {"kid": "us", "hmac": "c2VjcmV0"}
-    host.static.write_text('certificatesResolvers:\n  acme:\n    acme:\n      eab:\n        hmacEncoded: "b2xkLXNlY3JldA"\n')
+    host.static.write_text(HEADER + 'certificatesResolvers:\n  acme:\n    acme:\n      eab:\n        hmacEncoded: "b2xkLXNlY3JldA"\n')
     answer = host.run(tls={"acme": acme})
     assert "failed" not in answer, answer
     assert "c2VjcmV0" not in json.dumps(answer) and "b2xkLXNlY3JldA" not in json.dumps(answer)
