@@ -119,7 +119,7 @@ class Traefik:
     _before: t.Optional[Data] = None  # the content that ran when this run began
     _gone: frozenset[tuple[str, str]] = frozenset()  # what ran then and must not run any more
     _stale: bool = False  # it did not run what lay there
-    api_held: bool = field(default=False, init=False)  # somebody else was found at the API's port
+    api_held: bool = field(default=False, init=False)  # another user, who could not read the secret, was found at the API's port
     _trusted: set[int] = field(default_factory=set)  # inodes of listeners that may be told the secret
     _pids: dict[int, bool] = field(default_factory=dict)
     _published: t.Optional[list[Published]] = None  # what containers publish, once it was asked for
@@ -137,7 +137,7 @@ class Traefik:
         held = foreign_holders(self._doors(), lambda one: self._is_ours(one, proven), self.commands.is_displaced, there, self._named)
         if held:
             place = self._api_door
-            self.api_held = place is not None and any(text.startswith(f"{place} is held") for text in held)
+            self.api_held = place is not None and not all(map(self._is_of_our_user, place.held_by(there)))
             raise ChangeError("; ".join(held) + f": {self._what_to_do(held)}")
         if not own and not proven:
             if isinstance(reply, Reply):  # seen by nobody, and answers
