@@ -82,7 +82,7 @@ options:
             description:
               - How to prove that the names are ours.
               - V(http) needs an entrypoint for plain http on port 80, V(tls) one on port 443 that ends TLS itself.
-              - V(dns) needs O(tls.acme.dns_provider), and is the only one for wildcards.
+              - V(dns) needs O(tls.acme.dns_provider).
             type: str
             choices: [http, tls, dns]
             default: tls
