@@ -308,6 +308,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.alfred.portmap.plugins.module_utils._certificate_facts import remarks
 from ansible_collections.alfred.portmap.plugins.module_utils._docker import Docker
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_change import ChangeError, Commands, File, carry_out, keep_others_out
 from ansible_collections.alfred.portmap.plugins.module_utils._proxy_files import check_files
@@ -425,6 +426,14 @@ def account(name: str) -> t.Optional[pwd.struct_passwd]:
         return pwd.getpwnam(name)
     except KeyError:
         return None
+
+
+def others(watched: str) -> list[str]:
+    """Files of somebody else in the watched directory: they may name certificates too."""
+    try:
+        return [name for name in os.listdir(watched) if name.endswith((".yml", ".yaml", ".toml")) and name != DYNAMIC_FILE]
+    except FileNotFoundError:
+        return []
 
 
 def container_of(params: Data) -> t.Optional[Container]:
@@ -583,6 +592,9 @@ def main() -> None:
         docker=docker,
         contained=contained,
     )
+    elsewhere = bool(params["tls"]["acme"]) or bool(others(paths.watched))
+    for remark in remarks([pair.cert_file for pair in options.certificates], params["ingress"], issued=elsewhere):
+        module.warn(remark)
     for name in strays(paths.watched):
         module.warn(f"{os.path.join(paths.watched, name)}: Traefik loads this hidden file too, and before ours: remove it if it is a leftover")
     try:

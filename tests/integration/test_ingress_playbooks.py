@@ -48,6 +48,7 @@ REFUSED = [
     pytest.param(ONE_NGINX, {"vms": ["vm1"]}, [SITE, *SIGNED], CONTAINER_WHY, id="nginx in a container"),
     pytest.param(ONE_NGINX, {"vms": ["vm1"]}, [SITE, *SIGNED, "--check"], CONTAINER_WHY, id="nginx in a container, check mode"),
     pytest.param(ONE_NGINX, {"vms": ["vm1"]}, [INGRESS, *SIGNED], CONTAINER_WHY, id="nginx in a container, ingress.yml"),
+    pytest.param(ONE_VM, {"vms": ["vm1"]}, [SITE, *SIGNED], "traefik_image does not say which", id="a container of no image"),
     pytest.param(MAP, TWO_TIERS, [SITE], NO_CERTIFICATE, id="no certificate"),
     pytest.param(NGINX, TWO_TIERS, [SITE], NO_CERTIFICATE, id="no certificate, nginx"),
     pytest.param(NGINX, TWO_TIERS, [INGRESS, "-e", "ingress_default_certificate=true"], NO_CERTIFICATE, id="nginx has none of its own"),
@@ -60,6 +61,7 @@ REFUSED = [
 SERVED = [
     pytest.param(MAP, TWO_TIERS, SIGNED, id="self-signed"),
     pytest.param(NGINX, TWO_TIERS, SIGNED, id="nginx, self-signed"),
+    pytest.param(ONE_VM, {"vms": ["vm1"]}, [*SIGNED, "-e", "traefik_image=traefik:v3"], id="a container"),
     pytest.param(MAP, TWO_TIERS, ["-e", '{"ingress_certificates": [{"cert_file": "/c.pem", "key_file": "/c.key"}]}'], id="files"),
     pytest.param(MAP, TWO_TIERS, ["-e", "ingress_tls=acme", "-e", '{"ingress_acme": {"email": "ops@example.net"}}'], id="acme"),
     pytest.param(MAP, TWO_TIERS, ["-e", "ingress_default_certificate=true"], id="Traefik's own"),
@@ -100,7 +102,7 @@ def test_what_can_be_served_goes_on_to_the_hosts(tmp_path: pathlib.Path, text: s
     """Without it the test above would not show that hosts are touched where nothing is wrong."""
     done = play(tmp_path, text, groups, INGRESS, *options)
     assert touched(done.stdout), done.stdout + done.stderr
-    assert "edge1" in done.stdout
+    assert any(host in done.stdout for hosts in groups.values() for host in hosts)
 
 
 def test_hosts_beyond_the_limit_refuse_nothing(tmp_path: pathlib.Path) -> None:

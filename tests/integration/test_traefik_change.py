@@ -445,3 +445,11 @@ def test_secrets_are_neither_shown_nor_readable(edge: Edge) -> None:
     assert HASH not in harm
     for path in edge.config.rglob("*"):
         assert not path.is_file() or not path.stat().st_mode & 0o007
+
+
+def test_a_certificate_that_is_for_nobody_is_warned_of(edge: Edge, tmp_path: pathlib.Path) -> None:
+    """Traefik serves it without a word; who comes in by another proxy may not look, so that it is no error."""
+    pair = certificate(tmp_path, "elsewhere", "*.elsewhere.net")
+    (warning,) = edge.configure(check=True, ingress=SMALL, tls={"certificates": [pair]})["warnings"]
+    assert f"No certificate is for api.example.net (route api): it gets {pair['cert_file']}, which is for *.elsewhere.net" in str(warning)
+    assert "warnings" not in edge.configure(check=True, ingress=SMALL, tls={"certificates": [certificate(tmp_path, "here")]})
