@@ -39,7 +39,7 @@ def proxy(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> t.Iterator[
         edge.close()
         return
     nginx = NginxEdge()
-    plain = next(iter(ingress()["routes"].values()))
+    plain = ingress()["routes"]["api"]
 
     def configure_nginx(name: str) -> Data:
         return nginx.configure(ingress=ingress({**ingress()["routes"], name: {**copy.deepcopy(plain), "host": f"{name}.example.net"}}))
