@@ -48,7 +48,7 @@ REFUSED = [
     pytest.param(ONE_NGINX, {"vms": ["vm1"]}, [SITE, *SIGNED], CONTAINER_WHY, id="nginx in a container"),
     pytest.param(ONE_NGINX, {"vms": ["vm1"]}, [SITE, *SIGNED, "--check"], CONTAINER_WHY, id="nginx in a container, check mode"),
     pytest.param(ONE_NGINX, {"vms": ["vm1"]}, [INGRESS, *SIGNED], CONTAINER_WHY, id="nginx in a container, ingress.yml"),
-    pytest.param(ONE_VM, {"vms": ["vm1"]}, [SITE, *SIGNED], "traefik_image does not say which", id="a container of no image"),
+    pytest.param(ONE_VM, {"vms": ["vm1"]}, [SITE, *SIGNED], "traefik_image is not set", id="a container of no image"),
     pytest.param(MAP, TWO_TIERS, [SITE], NO_CERTIFICATE, id="no certificate"),
     pytest.param(NGINX, TWO_TIERS, [SITE], NO_CERTIFICATE, id="no certificate, nginx"),
     pytest.param(NGINX, TWO_TIERS, [INGRESS, "-e", "ingress_default_certificate=true"], NO_CERTIFICATE, id="nginx has none of its own"),
