@@ -174,6 +174,7 @@ class Traefik:
         there = door.held_by(listeners(owners=False))
         if not {one.inode for one in there} <= self._trusted:
             there = door.held_by(listeners())
+            self._published = None  # the container behind a port may be another one by now
             if not all(self._is_of_our_user(one) and (one.owner is None or self._is_ours(one, False)) for one in there):
                 return False
             self._trusted.update(one.inode for one in there)
