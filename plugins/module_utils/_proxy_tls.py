@@ -12,6 +12,8 @@ import socket
 import ssl
 import typing as t
 
+from ansible_collections.alfred.portmap.plugins.module_utils._certificate_facts import first_certificate
+
 
 def served(port: int, name: str, address: str = "127.0.0.1", timeout: float = 5.0, most: t.Optional[ssl.TLSVersion] = None) -> bytes:
     """The certificate (DER) that a client is shown who asks for that name. most: no later TLS than that. Raises OSError, of which SSLError is one."""
@@ -29,9 +31,8 @@ def served(port: int, name: str, address: str = "127.0.0.1", timeout: float = 5.
 
 def first_of(path: str) -> bytes:
     """The certificate (DER) that a PEM file begins with: the proxy's own, those of its issuers follow. Raises OSError and ValueError."""
-    with open(path, encoding="ascii", errors="replace") as file:
-        text = file.read()
-    begin, end = text.find("-----BEGIN CERTIFICATE-----"), text.find("-----END CERTIFICATE-----")
-    if begin < 0 or end < begin:
+    with open(path, "rb") as file:
+        found = first_certificate(file.read())
+    if found is None:
         raise ValueError(f"{path} has no certificate in it (PEM)")
-    return ssl.PEM_cert_to_DER_cert(text[begin : end + len("-----END CERTIFICATE-----")] + "\n")
+    return found

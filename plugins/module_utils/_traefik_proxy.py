@@ -459,7 +459,7 @@ class Traefik:
             entrypoint = self.ingress["entrypoints"][route["entrypoint"]]
             closed = entrypoint.get("protocol") == "tcp" and route["allow"]
             if route["tls"] and route["host"] and not route.get("passthrough") and not closed:
-                found.append((entrypoint["port"], route["host"].replace("*", "any")))
+                found.append((entrypoint["port"], route["host"]))
         return list(dict.fromkeys(found))[:HANDSHAKES]
 
     def prove_undone(self) -> list[str]:
