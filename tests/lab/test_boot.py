@@ -17,6 +17,7 @@ import uuid
 
 import ansible
 import pytest
+from lab import inside
 
 pytestmark = pytest.mark.beside
 
@@ -54,12 +55,14 @@ class Host:
 
     def sh(self, script: str) -> str:
         """Run a script on the host; it must succeed."""
-        return docker("exec", self.name, "sh", "-ec", script)
+        done = subprocess.run([*inside(self.name), "sh", "-ec", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def wait(self) -> None:
         """Wait until it has booted."""
         for _attempt in range(300):
-            done = subprocess.run(["docker", "exec", self.name, "systemctl", "is-system-running"], capture_output=True, text=True, check=False)
+            done = subprocess.run([*inside(self.name), "systemctl", "is-system-running"], capture_output=True, text=True, check=False)
             if done.stdout.strip() in ("running", "degraded"):
                 return
             time.sleep(0.2)
@@ -71,7 +74,7 @@ class Host:
             options = {"policy": POLICY, "confirm_timeout": 0, **options}
         arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {"_ansible_check_mode": check, "_ansible_diff": True, **options}}).encode()
         command = ["env", "PYTHONPATH=/root/python", "python3", "-m", f"ansible_collections.alfred.portmap.plugins.modules.{name}"]
-        done = subprocess.run(["docker", "exec", "-i", self.name, *command], input=arguments, capture_output=True, check=False)
+        done = subprocess.run([*inside(self.name), *command], input=arguments, capture_output=True, check=False)
         assert done.stdout, done.stderr.decode()
         answer: dict[str, t.Any] = json.loads(done.stdout)
         answer.pop("invocation", None)

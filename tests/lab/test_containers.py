@@ -382,7 +382,7 @@ class Site:
 @contextlib.contextmanager
 def outside_serves() -> t.Iterator[None]:
     """The outsider listens too, for as long as the body runs, and knows a way to the containers' own addresses."""
-    command = ["docker", "exec", "-i", "portmap-outsider", "python3", "-c", SERVE, "outside", "stdin", *OUTSIDE_LISTENS]
+    command = [*lab.inside("portmap-outsider"), "python3", "-c", SERVE, "outside", "stdin", *OUTSIDE_LISTENS]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -545,7 +545,7 @@ def test_a_bridge_that_the_policy_does_not_know_is_told(site: Site) -> None:
 def knocking() -> t.Iterator[dict[str, t.Any]]:
     """The outsider tries what is closed, without pause, while the body runs; then `attempts`, `silence` and `opened` are known."""
     closed = [(address, port) for address in (HOST4, HOST6) for port in (8090, 8091, 8092, 8071)] + [(API4, 81), (API6, 81)]
-    command = ["docker", "exec", "-i", "portmap-outsider", "python3", "-c", KNOCK, json.dumps(closed)]
+    command = [*lab.inside("portmap-outsider"), "python3", "-c", KNOCK, json.dumps(closed)]
     told: dict[str, t.Any] = {}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:

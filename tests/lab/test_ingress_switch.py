@@ -52,7 +52,7 @@ def asked() -> t.Iterator[dict[str, t.Any]]:
     found: dict[str, t.Any] = {}
     lab.run("outsider", "touch", "/run/asking")
     script = ASK.replace("EDGE", EDGE).replace("DOMAIN", DOMAIN)
-    client = subprocess.Popen(["docker", "exec", "portmap-outsider", "python3", "-c", script], stdout=subprocess.PIPE, text=True)
+    client = subprocess.Popen([*lab.inside("portmap-outsider"), "python3", "-c", script], stdout=subprocess.PIPE, text=True)
     try:
         yield found
     finally:

@@ -12,6 +12,7 @@ import subprocess
 import time
 import typing as t
 
+import lab
 import pytest
 import yaml
 from conftest import ROOT
@@ -70,7 +71,7 @@ class Site:
     def knocked(self, seconds: float) -> tuple[int, list[t.Any]]:
         """Restart, reload and stop the service for some time, or until somebody got in. (How many attempts were dropped, who got in)."""
         questions = json.dumps([(address, CLOSED) for address in (self.host.v4, self.host.v6)] * (KNOCKERS // 2))
-        command = ["docker", "exec", "-i", "portmap-outsider", "python3", "-c", KNOCK, questions]
+        command = [*lab.inside("portmap-outsider"), "python3", "-c", KNOCK, questions]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             time.sleep(1)
             deadline = time.monotonic() + seconds

@@ -229,7 +229,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
         host.run("touch", "/usr/local/lib/portmap/ansible/__init__.py")  # empty, as Ansible sends it
         for what in (ours, core):
             packed = subprocess.run(["tar", "-c", "--exclude=__pycache__", *what], capture_output=True, check=True).stdout
-            command = ["docker", "exec", "-i", "portmap-others1", "tar", "-x", "-C", "/usr/local/lib/portmap"]
+            command = [*lab.inside("portmap-others1"), "tar", "-x", "-C", "/usr/local/lib/portmap"]
             subprocess.run(command, input=packed, capture_output=True, check=True)
         yield Site(host, tmp_path_factory.mktemp("others"))
 

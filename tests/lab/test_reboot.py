@@ -48,7 +48,7 @@ class Knocking:
 
     def __enter__(self) -> Knocking:
         questions = json.dumps([(address, port) for address in lab.ADDRESSES["core1"] for port in PORTS])
-        command = ["docker", "exec", "-i", "portmap-outsider", "python3", "-c", KNOCK, questions]
+        command = [*lab.inside("portmap-outsider"), "python3", "-c", KNOCK, questions]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         return self
 
