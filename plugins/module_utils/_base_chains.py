@@ -19,8 +19,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.alfred.portmap.plugins.module_utils._commands import Commands
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
 
 # Where a rule that drops a part of the traffic counts: the hooks of our own chains.
@@ -304,7 +303,7 @@ def parse_legacy(text: str, family: str) -> list[Chain]:
     return list(chains.values())
 
 
-def legacy_chains(module: AnsibleModule, proc: str = "/proc/self/net") -> tuple[list[Chain], list[Conflict]]:
+def legacy_chains(module: Commands, proc: str = "/proc/self/net") -> tuple[list[Chain], list[Conflict]]:
     """The chains of iptables-legacy, and, where there are some that cannot be read, that as conflicts.
 
     The kernel says in PROC/ip_tables_names which tables are in use; without any, no program is run.
@@ -342,7 +341,7 @@ def _legacy_tables(path: str) -> list[str]:
         return []
 
 
-def _legacy_save(module: AnsibleModule, program: str) -> str | None:
+def _legacy_save(module: Commands, program: str) -> str | None:
     path = module.get_bin_path(program + "-legacy-save")
     if path is not None:
         return str(path)

@@ -20,8 +20,7 @@ import contextlib
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.alfred.portmap.plugins.module_utils._commands import Commands
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
 
 UNIT = "portmap-firewall.service"
@@ -89,7 +88,7 @@ class BootError(Exception):
 class BootUnit:
     """Our unit and drop-in on this host."""
 
-    def __init__(self, module: AnsibleModule, directory: str = "/etc/systemd/system", running: str = "/run/systemd/system") -> None:
+    def __init__(self, module: Commands, directory: str = "/etc/systemd/system", running: str = "/run/systemd/system") -> None:
         self._module = module
         self._unit_file = os.path.join(directory, UNIT)
         self._drop_in_directory = os.path.join(directory, "nftables.service.d")

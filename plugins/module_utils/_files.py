@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the alfred.portmap authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of ours on a host, that only root may read: written whole or not at all, and on the disk when a call returns.
+"""Files of ours on a host, that only root may read unless said: written whole or not at all, and on the disk when a call returns.
 
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 """
@@ -22,14 +22,21 @@ def read_text(path: str) -> str:
         return file.read()
 
 
-def write_text(path: str, text: str) -> None:
+def write_text(path: str, text: str, mode: int = FILE_MODE) -> None:
     """Write a file, by way of a new one, so that no reader sees half of it and no old mode survives. Raises OSError."""
+    write_bytes(path, text.encode(), mode)
+
+
+def write_bytes(path: str, content: bytes, mode: int = FILE_MODE) -> None:
+    """The same for what is no text."""
     draft = path + ".new"
     remove(draft)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with open(descriptor, "wb") as file:
+            if mode != FILE_MODE:
+                os.fchmod(file.fileno(), mode)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.rename(draft, path)

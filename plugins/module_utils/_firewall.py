@@ -16,8 +16,6 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import (
     Conflict,
     UnreadableError,
@@ -26,6 +24,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._base_chains import
     parse_nft,
     summaries,
 )
+from ansible_collections.alfred.portmap.plugins.module_utils._commands import Commands
 from ansible_collections.alfred.portmap.plugins.module_utils._container_bridges import direct_routes, unlisted_bridges
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import FirewallState, Stored
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft, NftError
@@ -99,7 +98,7 @@ def observe(nft: Nft, state: FirewallState, table: str) -> Observed:
     return Observed(table, nft.list_table(table), state.read(), state.interrupted(), nft.version())
 
 
-def conflicts_of(module: AnsibleModule, nft: Nft, table: str, containers: t.Collection[str] | None, leaving: t.Collection[str] = ()) -> list[Conflict]:
+def conflicts_of(module: Commands, nft: Nft, table: str, containers: t.Collection[str] | None, leaving: t.Collection[str] = ()) -> list[Conflict]:
     """What else on this host may drop what the table allows, but for the kinds that are about to go; each kind is a warning too. Raises OSError.
 
     So is a bridge that ports are published to, if the policy does not have it among its `containers` (None: there is no policy).

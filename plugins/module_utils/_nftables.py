@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alfred.portmap.plugins.module_utils._commands import Commands
 
 FAMILY = "inet"
 
@@ -32,7 +32,7 @@ class NftMissingError(NftError):
 class Nft:
     """The nft of this host. Every method raises NftError if nft refuses."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: Commands) -> None:
         path = module.get_bin_path("nft")  # also in the system's directories if PATH lacks them
         if path is None:
             raise NftMissingError("there is no program nft on this host: install the package nftables")

@@ -34,8 +34,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.alfred.portmap.plugins.module_utils._commands import Commands
 from ansible_collections.alfred.portmap.plugins.module_utils._files import read_text, remove, sync_directory, write_text
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import ENVIRONMENT
 from ansible_collections.alfred.portmap.plugins.module_utils._session import Session
@@ -126,7 +125,7 @@ class Pending:
 class Transaction:
     """The transactions of one part of this host (`name`), whose files are in `directory`."""
 
-    def __init__(self, module: AnsibleModule, name: str, directory: str, running: str = "/run/systemd/system", units: str = UNITS) -> None:
+    def __init__(self, module: Commands, name: str, directory: str, running: str = "/run/systemd/system", units: str = UNITS) -> None:
         self._module = module
         self._directory = directory
         self._running = running
