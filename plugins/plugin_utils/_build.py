@@ -252,6 +252,7 @@ class _Builder(RouteBuilder):
             container_port=None if container_port is None else span(container_port),
             bind=bind,
             bind_path=bind_path,
+            owner=tuple(dict.fromkeys(listed(item.get("owner", parent.get("owner"))))),
             callers=callers,
             callers_path=callers_path,
             callers_stated=stated is not None,

@@ -47,6 +47,7 @@ class Port:
     container_port: t.Optional[Span]
     bind: Bind
     bind_path: Path  # where `bind` stands in the merged map
+    owner: tuple[str, ...]  # patterns of which one must match who holds it; () is not checked
     callers: tuple[str, ...]  # `from`: services, "namespace", "self"; () is none. Default already filled in
     callers_path: Path  # where `from` stands in the merged map; firewall.internal.same_namespace if nobody states it
     callers_stated: bool  # False: `callers` is the default, not written by anybody

@@ -45,6 +45,7 @@ class Claim:
     span: Span
     bind: t.Union[str, tuple[str, ...]]  # "any", "loopback" or the host's own addresses
     container: bool
+    owner: tuple[str, ...]  # patterns for who must hold it
     protocol: str
     port: t.Optional[Port]  # None: an entrypoint
     origin: Origin
@@ -185,14 +186,15 @@ class Placement:
                 if port.span is not None:
                     bind = self.bind(host, port)
                     for transport in port.transports:
-                        found.append(Claim(port.label, transport, port.span, bind, service.container, port.protocol, port, port.origin))
+                        found.append(Claim(port.label, transport, port.span, bind, service.container, port.owner, port.protocol, port, port.origin))
         if host in self.proxy_hosts():
-            container = self.map.services[PROXY].container
+            proxy = self.map.services[PROXY]
             for entrypoint in self.map.entrypoints.values():
                 span = Span(entrypoint.port, entrypoint.port)
                 for transport in entrypoint.transports:
                     protocol = entrypoint.protocol if transport == "tcp" else "udp"
-                    found.append(Claim(f"entrypoint {entrypoint.name}", transport, span, "any", container, protocol, None, entrypoint.origin))
+                    label, owner = f"entrypoint {entrypoint.name}", proxy.ports[""].owner
+                    found.append(Claim(label, transport, span, "any", proxy.container, owner, protocol, None, entrypoint.origin))
         return found
 
     def find_conflicts(self) -> None:

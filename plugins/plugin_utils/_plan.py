@@ -175,6 +175,7 @@ def _listener(claim: Claim, exposure: str) -> Data:
         "ports": str(claim.span),
         "bind": claim.bind if isinstance(claim.bind, str) else list(claim.bind),
         "container": claim.container,
+        "owner": list(claim.owner),
         "required": claim.span.lo == claim.span.hi,
         "exposure": exposure,
         "protocol": claim.protocol,

@@ -49,6 +49,7 @@ OTHER_NAME = Text(WORD, f"a name of {_A_WORD}", RESERVED)
 NETWORK = Text(WORD, "the name of a network (addresses get a name under networks)", _reserved("anywhere"))
 BIND_NAME = Text(WORD, "any, loopback or the name of a network", _reserved("any", "loopback"))
 INVENTORY = Text(INVENTORY_NAME, "the exact name of an inventory group or host, or all (no patterns)", _reserved("all"))
+OWNER = Text(ONE_LINE, "a name or pattern (* and ?) of a process, systemd unit or container")
 CALLER = Text(LABEL, "a service, namespace or self (for a network use firewall.ingress with `service`)", _reserved("namespace", "self"))
 DOMAIN = Text(DNS_NAME, "a DNS name in lower case")
 PATH = Text(URL_PATH, "a path that begins with /")
@@ -75,6 +76,7 @@ PORT_KEYS = {
     "health": Key(PATH, "GET on it answers 2xx or 3xx."),
     "container_port": Key(PortSpan(), "Port inside the container or pod. If not said, the port as the base map has it."),
     "bind": BIND,
+    "owner": Key(ListOf(OWNER), "Who must hold it: names or patterns of processes, systemd units or containers. If not said, it is not checked."),
     "from": Key(ListOf(CALLER, none=True), "Who inside may call: services, namespace, self, or none."),
     "metrics": Key(Bool(), "Is scraped by firewall.internal.scrape.", default=False),
 }

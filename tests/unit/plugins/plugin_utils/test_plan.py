@@ -339,6 +339,28 @@ def test_http3_is_opened_to_whom_tcp_is_on_the_proxys_hosts_alone() -> None:
         assert expected in listeners
 
 
+def owners(text: str) -> dict[str, list[str]]:
+    """The owner of each listener of the edge."""
+    return {one["name"]: one["owner"] for one in plan(text, STREAM_HOSTS)["hosts"]["edge1"]["listeners"]}
+
+
+def test_who_must_hold_a_port_is_planned() -> None:
+    assert set(map(tuple, owners(STREAMS).values())) == {()}, "a map that names nobody plans nobody"
+    proxy = "proxy: {port: "
+    assert STREAMS.count(proxy) == 1
+    one = owners(STREAMS.replace(proxy, "proxy: {owner: traefik, port: "))
+    assert set(map(tuple, one.values())) == {("traefik",)}, "further ports inherit it, and the entrypoints are the proxy's"
+    assert STREAMS.count("{port: 8882, bind: loopback") == 1
+    other = owners(STREAMS.replace(proxy, "proxy: {owner: [traefik, 'edge-*'], port: ").replace("{port: 8882,", "{owner: pages, port: 8882,"))
+    assert other["entrypoint websecure"] == ["traefik", "edge-*"]
+    assert other["proxy.maintenance"] == ["pages"]
+
+
+@pytest.mark.parametrize("owner", ["[]", "{a: b}", "7", "['']", '"two\\nlines"'])
+def test_an_owner_is_a_line_of_text_or_several(owner: str) -> None:
+    assert errors(STREAMS.replace("proxy: {port: ", f"proxy: {{owner: {owner}, port: "), STREAM_HOSTS)
+
+
 def test_the_page_server_is_for_the_proxy_alone() -> None:
     (problem,) = errors(STREAMS.replace("{port: 8882, bind: loopback", "{port: 8882, bind: any"), STREAM_HOSTS)
     assert "the maintenance page is for the proxy itself alone" in problem
