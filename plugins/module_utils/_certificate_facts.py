@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import ipaddress
 import re
 import time
 import typing as t
@@ -23,7 +24,7 @@ Data = dict[str, t.Any]
 
 _PEM = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)-----END ")
 _SUBJECT_ALT_NAME = b"\x06\x03\x55\x1d\x11"  # 2.5.29.17, RFC 5280, 4.2.1.6
-_OCTET_STRING, _BOOLEAN, _DNS_NAME = 0x04, 0x01, 0x82
+_OCTET_STRING, _BOOLEAN, _DNS_NAME, _IP_ADDRESS = 0x04, 0x01, 0x82, 0x87
 _EXPLICIT_VERSION, _UTC_TIME, _GENERALIZED_TIME = 0xA0, 0x17, 0x18
 
 
@@ -54,24 +55,34 @@ def first_certificate(pem: bytes) -> t.Optional[bytes]:
 
 def dns_names(der: bytes) -> tuple[str, ...]:
     """The DNS names in a certificate's subjectAltName; none if it has none. Browsers and Go look nowhere else."""
-    start = der.find(_SUBJECT_ALT_NAME)
-    if start < 0:
-        return ()
     try:
-        tag, value, rest = _element(der[start + len(_SUBJECT_ALT_NAME) :])
-        if tag == _BOOLEAN:  # the extension is critical
-            tag, value, rest = _element(rest)
-        if tag != _OCTET_STRING:
-            return ()
-        names = _element(value)[1]
-        found = []
-        while names:
-            tag, value, names = _element(names)
-            if tag == _DNS_NAME:
-                found.append(value.decode("ascii").lower())
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(value.decode("ascii").lower() for tag, value in _alternative_names(der) if tag == _DNS_NAME))
     except (IndexError, UnicodeDecodeError):
         return ()
+
+
+def addresses(der: bytes) -> tuple[str, ...]:
+    """The IP addresses in a certificate's subjectAltName; none if it has none."""
+    try:
+        return tuple(dict.fromkeys(str(ipaddress.ip_address(value)) for tag, value in _alternative_names(der) if tag == _IP_ADDRESS))
+    except (IndexError, ValueError):
+        return ()
+
+
+def _alternative_names(der: bytes) -> t.Iterator[tuple[int, bytes]]:
+    """Tag and value of each. Raises IndexError."""
+    start = der.find(_SUBJECT_ALT_NAME)
+    if start < 0:
+        return
+    tag, value, rest = _element(der[start + len(_SUBJECT_ALT_NAME) :])
+    if tag == _BOOLEAN:  # the extension is critical
+        tag, value, rest = _element(rest)
+    if tag != _OCTET_STRING:
+        return
+    names = _element(value)[1]
+    while names:
+        tag, value, names = _element(names)
+        yield tag, value
 
 
 def validity(der: bytes) -> tuple[float, float]:

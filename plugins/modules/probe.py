@@ -191,111 +191,33 @@ findings:
   elements: dict
 """
 
-import ipaddress
-import re
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.alfred.portmap.plugins.module_utils._probe import EXPECTATIONS, KINDS, Answer, Http, Question, ask_all
-
-PATH = re.compile(r"/[!-~]*")  # as it stands in a request line (RFC 9112)
-HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]{0,255}")
-STATUS = re.compile(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
-
-
-def status(value: str) -> tuple[int, int]:
-    """A status code or range. Raises ValueError."""
-    match = STATUS.fullmatch(value)
-    if match is None or int(match.group(2) or match.group(1)) < int(match.group(1)):
-        raise ValueError(f"{value!r} must be an HTTP status or a range of them")
-    return int(match.group(1)), int(match.group(2) or match.group(1))
-
-
-def question(data: dict) -> Question:
-    """A question out of an option. Raises ValueError."""
-    target = ipaddress.ip_address(data["target"])
-    if data["source"] and ipaddress.ip_address(data["source"]).version != target.version:
-        raise ValueError(f"source {data['source']} and target {data['target']} are of different families")
-    if not 1 <= data["port"] <= 65535:
-        raise ValueError(f"port {data['port']} must be from 1 to 65535")
-    if not 0 < data["timeout"] <= 60:
-        raise ValueError(f"timeout {data['timeout']} must be more than 0 and at most 60 seconds")
-    details = data["http"]
-    if PATH.fullmatch(details["path"]) is None:
-        raise ValueError(f"path {details['path']!r} must begin with / and have no blanks")
-    if HOST.fullmatch(details["host"]) is None:
-        raise ValueError(f"host {details['host']!r} must be a host name")
-    if not details["status"]:
-        raise ValueError("status must not be empty: no answer could be right")
-    re.compile(details["location"])
-    re.compile(details["body"])
-    return Question(
-        name=data["name"],
-        target=data["target"],
-        port=data["port"],
-        kind=data["kind"],
-        expect=data["expect"],
-        timeout=data["timeout"],
-        source=data["source"],
-        why=data["why"],
-        http=Http(**{**details, "status": tuple(status(one) for one in details["status"])}),
-    )
-
-
-def answer_data(answer: Answer) -> dict:
-    """An answer as the module returns it."""
-    asked = answer.question
-    return {
-        "name": asked.name,
-        "target": asked.target,
-        "port": asked.port,
-        "kind": asked.kind,
-        "expect": asked.expect,
-        "verdict": answer.verdict,
-        "good": answer.good,
-        "detail": answer.detail,
-        "latency": answer.latency,
-        "why": asked.why,
-    }
+from ansible_collections.alfred.portmap.plugins.module_utils._probe import answer_data, ask_all, question
+from ansible_collections.alfred.portmap.plugins.module_utils._probe_options import SPEC, secrets
 
 
 def main() -> None:
     """Read the options, ask, end the module."""
-    http_spec = {
-        "scheme": {"type": "str", "choices": ["http", "https"], "default": "http"},
-        "path": {"type": "str", "default": "/"},
-        "host": {"type": "str", "default": ""},
-        "status": {"type": "list", "elements": "str", "default": ["200-399"]},
-        "location": {"type": "str", "default": ""},
-        "body": {"type": "str", "default": ""},
-        "verify": {"type": "bool", "default": False},
-    }
-    question_spec = {
-        "name": {"type": "str", "required": True},
-        "target": {"type": "str", "required": True},
-        "port": {"type": "int", "required": True},
-        "kind": {"type": "str", "choices": list(KINDS), "default": "tcp"},
-        "expect": {"type": "str", "choices": list(EXPECTATIONS), "default": "open"},
-        "timeout": {"type": "float", "default": 2},
-        "source": {"type": "str", "default": ""},
-        "why": {"type": "str", "default": ""},
-        "http": {"type": "dict", "default": {}, "options": http_spec, "apply_defaults": True},
-    }
     module = AnsibleModule(
         argument_spec={
-            "questions": {"type": "list", "elements": "dict", "required": True, "options": question_spec},
+            "questions": {"type": "list", "elements": "dict", "required": True, "options": SPEC},
             "concurrency": {"type": "int", "default": 128},
             "retries": {"type": "int", "default": 2},
             "fail_on_findings": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
+        no_log=True,  # keeps thousands of questions, and what their requests carry, out of the host's log
     )
     questions = []
     for index, data in enumerate(module.params["questions"]):
         try:
-            questions.append(question(data))
-        except (ValueError, re.error) as error:
-            module.fail_json(msg=f"questions[{index}] ({data['name']}): {error}", answers=[], findings=[])
+            asked = question(data)
+        except ValueError as error:
+            # Whatever the questions carry: nothing of them is shown where not all could be read.
+            module.fail_json(msg=f"questions[{index}] ({data['name']}): {error}", answers=[], findings=[], invocation={})
+        questions.append(asked)
+        module.no_log_values.update(secrets(asked))
     if module.params["concurrency"] < 1:
         module.fail_json(msg=f"concurrency: {module.params['concurrency']} must be at least 1", answers=[], findings=[])
     if module.params["retries"] < 0:
