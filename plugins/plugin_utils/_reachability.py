@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the alfred.portmap authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who reaches what, by the plan: questions for the module probe, from one vantage host to every port of every other host.
+"""Who reaches what, by the plan: questions for the module probe, from one vantage host to the ports of others, and to its own.
 
 What is expected of each question is decide() on both ends: what the vantage's policy lets out and the target's lets in.
+How it is asked follows the protocol that the map gives the port.
 
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 """
@@ -13,38 +14,70 @@ from __future__ import annotations
 import ipaddress
 import re
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._ends import Ends
 
 Data = dict[str, t.Any]
 
-UNDECLARED = (2375, 8888, 31337, 60001)  # asked for where the map says nothing of them: nobody may be let in
+# Asked for where the map says nothing of them: nobody may be let in.
+UNDECLARED = {"tcp": (2375, 8888, 31337, 60001), "udp": (161, 1900, 11211, 31337)}
 UNDECLARED_SAMPLE = 2
 NOT_LET_OUT = "not let out of the asking host"  # its own policy drops it: the target's is not put to the test
+SPEAKS = ("100-599",)  # whatever its status, it is an answer in HTTP
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+OWN_KINDS = ("postgresql", "redis", "ssh", "tls")  # protocols that are asked by a kind of the same name
+UDP_KINDS = ("dns", "ntp")  # the udp protocols that answer a question of which no harm comes
 
 
-def probes(plan: t.Mapping[str, t.Any], vantage: str, maintenance: t.Collection[str] = ()) -> list[Data]:
+@dataclass(frozen=True)
+class Checks:
+    """What is looked at beyond the ports, as the run's variables have it."""
+
+    days_left: int = 14  # for which a certificate must still be valid; 0: don't look
+    trust: bool = False  # whether it must come from an authority that the asking host knows
+    slow: float = 2.0  # seconds after which a right answer is a wrong one; 0: never
+    passwords: frozenset[str] = frozenset()  # the Redis services that must ask for one
+    maintenance: frozenset[str] = frozenset()  # routes that answer 503 with a page for now
+
+
+def probes(
+    plan: t.Mapping[str, t.Any],
+    vantage: str,
+    maintenance: t.Collection[str] = (),
+    targets: t.Optional[t.Collection[str]] = None,
+    local: bool = False,
+    checks: t.Optional[Checks] = None,
+) -> list[Data]:
     """All questions that a host of the inventory can ask, in a fixed order. Raises KeyError for a host that the plan does not know.
 
     A vantage outside the plan (port_map_managed: false) has no policy: everything leaves it.
-    maintenance: routes that answer 503 with a page for now.
+    maintenance: routes that answer 503 with a page for now. targets: only ask these hosts; None: all of the plan.
+    local: also ask the vantage itself about its own listeners, routes and certificates.
     """
-    asker = _Vantage(plan, vantage, maintenance)
-    found: list[Data] = []
-    for target in plan["hosts"]:
-        if target != vantage:
-            found += asker.ports(target)
-            found += asker.routes(target)
-    return found
+    asker = Vantage(plan, vantage, checks or Checks(maintenance=frozenset(maintenance)))
+    return asker.everything(plan["hosts"] if targets is None else targets, local)
 
 
-class _Vantage:
-    def __init__(self, plan: t.Mapping[str, t.Any], name: str, maintenance: t.Collection[str]) -> None:
+class Vantage:
+    """One host that asks."""
+
+    def __init__(self, plan: t.Mapping[str, t.Any], name: str, checks: Checks, ends: t.Optional[Ends] = None) -> None:
+        """ends: shared by all vantages of a plan, so that each policy is read once."""
         self._plan = plan
-        self._maintenance = maintenance
         self._name = name
-        self._ends = Ends(plan)
+        self._checks = checks
+        self._ends = ends or Ends(plan)
         self._own = self._ends.addresses(name)
+        self._scraper, self._scrape_path = _scrape(plan)
+
+    def everything(self, targets: t.Collection[str], local: bool) -> list[Data]:
+        """What it asks of these hosts, and with local of itself."""
+        found: list[Data] = []
+        for target in self._plan["hosts"]:
+            if target != self._name and target in targets:
+                found += self.ports(target) + self.routes(target)
+        return found + (self.itself() if local and self._name in self._plan["hosts"] else [])
 
     def _ways(self, host: str) -> list[tuple[str, str]]:
         """(own address, target's address) for each family that both have: the first ones, at which clients connect."""
@@ -53,6 +86,8 @@ class _Vantage:
 
     def _passes(self, host: str, own: str, target: str, transport: str, port: int) -> tuple[bool, str]:
         """Whether both ends let the first packet pass, and the statement that does (or the end that does not)."""
+        if host == self._name:
+            return True, "it is the host itself"
         out = self._ends.leaves(self._name, own, target, transport, port)
         if out is not None and not out.accept:
             return False, NOT_LET_OUT
@@ -72,51 +107,164 @@ class _Vantage:
                 question = self._listener(host, listener, own, target)
                 if question:
                     found.append(question)
-            declared = {_first_port(listener) for listener in listeners}
-            for port in [port for port in UNDECLARED if port not in declared][:UNDECLARED_SAMPLE]:
-                passes, why = self._passes(host, own, target, "tcp", port)
-                if not passes:
-                    found.append(_question(f"{host} undeclared port", target, port, "tcp", "blocked", why))
+            for transport, ports in UNDECLARED.items():
+                declared = {_first_port(listener) for listener in listeners if listener["transport"] == transport}
+                for port in [port for port in ports if port not in declared][:UNDECLARED_SAMPLE]:
+                    passes, why = self._passes(host, own, target, transport, port)
+                    if not passes:
+                        labels = _labels(host, "undeclared", target, transport, planned="blocked")
+                        found.append(_question(f"{host} undeclared port", target, port, transport, "blocked", why, labels))
         return found
 
     def _listener(self, host: str, listener: Data, own: str, target: str) -> t.Optional[Data]:
-        port = _first_port(listener)
-        passes, why = self._passes(host, own, target, listener["transport"], port)
+        port, transport = _first_port(listener), listener["transport"]
+        passes, why = self._passes(host, own, target, transport, port)
+        labels = _labels(host, "port", target, transport, planned="open" if passes else "blocked", listener=listener["name"])
         name = f"{host} {listener['name']}"
         if not passes:
-            return _question(name, target, port, listener["transport"], "blocked", why)
+            return _question(name, target, port, transport, "blocked", why, labels)
         there = listener["bind"] == "any" or target in listener["bind"]
-        if not there or not listener["required"]:
-            return None  # let in, but nobody need be there: a refusal proves nothing
+        manner = self._manner(host, listener)
+        if not there or not listener["required"] or manner is None:
+            return None  # let in, but nobody need be there, or answer: silence and a refusal prove nothing
+        kind, details = manner
+        return _question(name, target, port, kind, "open", why, labels, details)
+
+    def _manner(self, host: str, listener: Data) -> t.Optional[tuple[str, Data]]:
+        """How to ask whether a listener is well: (kind, its details). None: it need not answer anything that could be asked."""
+        protocol, health = listener["protocol"], listener["health"]
+        slow: Data = {"slower_than": self._checks.slow} if self._checks.slow else {}
         if listener["transport"] == "udp":
-            return _question(name, target, port, "dns", "open", why) if listener["protocol"] == "dns" else None
-        if listener["health"] and listener["protocol"] in ("http", "https", "websocket"):
-            scheme = "https" if listener["protocol"] == "https" else "http"
-            return _question(name, target, port, "http", "open", why, {"scheme": scheme, "path": listener["health"]})
-        return _question(name, target, port, "tcp", "open", why)
+            return (protocol, slow) if protocol in UDP_KINDS else None
+        if listener["name"].startswith("entrypoint "):
+            return "tcp", {}  # what is behind it is asked for by routes
+        if self._name in self._scraper and self._is_scraped(host, listener["name"]):
+            scheme = "https" if protocol == "https" else "http"
+            return "prometheus", {**slow, "http": {"scheme": scheme, "path": self._scrape_path}}
+        if health and protocol in ("http", "https", "websocket"):
+            return "http", {**slow, "http": {"scheme": "https" if protocol == "https" else "http", "path": health}}
+        if protocol == "http":
+            return "http", {**slow, "http": {"scheme": "http", "path": "/", "status": list(SPEAKS)}}
+        if protocol == "redis":
+            wanted = {listener["name"], listener["name"].split(".")[0]} & self._checks.passwords
+            return "redis", {**slow, "redis": {"auth": "required" if wanted else "none"}}
+        if protocol == "https":
+            return "tls", slow
+        return (protocol, slow) if protocol in OWN_KINDS else ("tcp", {})
+
+    def _is_scraped(self, host: str, label: str) -> bool:
+        policy = self._plan["hosts"][host]["firewall"]
+        return policy is not None and any(
+            rule["name"] == f"scrape {label}" and rule["origin"].endswith("firewall.internal.scrape") for rule in policy["ingress"]
+        )
 
     # routes
 
     def routes(self, host: str) -> list[Data]:
         """Every public name that a host's proxy serves, and the redirects to it."""
-        ingress = self._plan["hosts"][host]["ingress"]
-        if ingress is None:
-            return []
         found = []
         for own, target in self._ways(host):
-            for name, route in ingress["routes"].items():
-                entrypoint = ingress["entrypoints"][route["entrypoint"]]
-                if entrypoint["protocol"] != "http":
-                    continue  # its port is asked for as a listener; what is behind speaks for itself there
-                if self._passes(host, own, target, "tcp", entrypoint["port"])[0]:
-                    answer = _answer(route, entrypoint, own, name in self._maintenance)
-                    found.append(_question(f"{host} route {name}", target, entrypoint["port"], "http", "open", f"route {name}", answer))
-                for from_name, redirecting in ingress["entrypoints"].items():
-                    leads_here = (redirecting["redirect_to"] or {}).get("entrypoint") == route["entrypoint"]
-                    if leads_here and self._passes(host, own, target, "tcp", redirecting["port"])[0]:
-                        asked = _redirect(route, redirecting, entrypoint["port"])
-                        found.append(_question(f"{host} redirect {name}", target, redirecting["port"], "http", "open", f"entrypoint {from_name}", asked))
+            found += self._routes_at(host, own, target)
         return found
+
+    def _routes_at(self, host: str, own: str, target: str) -> list[Data]:
+        ingress = self._plan["hosts"][host]["ingress"]
+        found: list[Data] = []
+        for name, route in ingress["routes"].items() if ingress else ():
+            entrypoint = ingress["entrypoints"][route["entrypoint"]]
+            if entrypoint["protocol"] != "http":
+                continue  # its port is asked for as a listener; what is behind speaks for itself there
+            if self._passes(host, own, target, "tcp", entrypoint["port"])[0]:
+                answer = _answer(route, entrypoint, own, name in self._checks.maintenance)
+                labels = _labels(host, "route", target, "tcp", route=name)
+                # Without a health path an answer takes what the page takes: no promise was made.
+                slow: Data = {"slower_than": self._checks.slow} if self._checks.slow and route["health"] else {}
+                details = {**slow, "http": answer}
+                found.append(_question(f"{host} route {name}", target, entrypoint["port"], "http", "open", f"route {name}", labels, details))
+            for from_name, redirecting in ingress["entrypoints"].items():
+                leads_here = (redirecting["redirect_to"] or {}).get("entrypoint") == route["entrypoint"]
+                if leads_here and self._passes(host, own, target, "tcp", redirecting["port"])[0]:
+                    asked = {"http": _redirect(route, redirecting, entrypoint["port"])}
+                    labels = _labels(host, "redirect", target, "tcp", route=name, listener=f"entrypoint {from_name}")
+                    why = f"entrypoint {from_name}"
+                    found.append(_question(f"{host} redirect {name}", target, redirecting["port"], "http", "open", why, labels, asked))
+        return found
+
+    # the host itself
+
+    def itself(self) -> list[Data]:
+        """Its own listeners, routes and certificates, each at every address at which it may be there: one right answer will do.
+
+        A host does not always hold the addresses that others reach it at, and what listens on one of them is not on loopback.
+        """
+        found: list[Data] = []
+        for listener in self._plan["hosts"][self._name]["listeners"]:
+            manner = self._manner(self._name, listener)
+            if manner is None or not listener["required"]:
+                continue
+            kind, details = manner
+            for address in self._here(listener["bind"]):
+                labels = _labels(self._name, "port", address, listener["transport"], listener=listener["name"], local=True)
+                name = f"{self._name} {listener['name']}"
+                found.append(_question(name, address, _first_port(listener), kind, "open", listener["origin"], labels, details))
+        for address in self._here("any"):
+            asked = self._routes_at(self._name, address, address)
+            found += [{**question, "labels": {**question["labels"], "local": True}} for question in asked]
+            found += self._certificates(address)
+        return found
+
+    def _here(self, bind: t.Union[str, list[str]]) -> list[str]:
+        if bind == "loopback":
+            return list(LOOPBACK.values())
+        return [LOOPBACK[4], *self._own.values()] if bind == "any" else list(bind)
+
+    def _certificates(self, address: str) -> list[Data]:
+        """Each public name with TLS once: is its certificate for that name, and for how long."""
+        ingress = self._plan["hosts"][self._name]["ingress"]
+        found: dict[tuple[str, int], Data] = {}
+        for name, route in ingress["routes"].items() if ingress else ():
+            port = ingress["entrypoints"][route["entrypoint"]]["port"]
+            if not route["tls"] or route["host"] is None or (route["host"], port) in found:
+                continue
+            tls = {"server_name": route["host"], "names": [route["host"]], "days_left": self._checks.days_left, "verify": self._checks.trust}
+            labels = _labels(self._name, "certificate", address, "tcp", route=name, local=True)
+            title = f"{self._name} certificate {route['host']}"
+            found[route["host"], port] = _question(title, address, port, "tls", "open", f"route {name}", labels, {"tls": tls})
+        return list(found.values())
+
+
+def _scrape(plan: t.Mapping[str, t.Any]) -> tuple[tuple[str, ...], str]:
+    """(the hosts that scrape, the path that they ask for)."""
+    firewall = plan["port_map"].get("firewall")
+    internal = firewall.get("internal") if isinstance(firewall, dict) else None
+    scrape = (internal or {}).get("scrape")
+    if not scrape:
+        return (), ""
+    return tuple(plan["services"].get(scrape["from"], {}).get("hosts", ())), scrape.get("path", "/metrics")
+
+
+def _labels(
+    host: str,
+    check: str,
+    target: str,
+    transport: str,
+    planned: str = "open",
+    listener: str = "",
+    route: str = "",
+    local: bool = False,
+) -> Data:
+    """What a question is about; the module hands it back with the answer. check: port, undeclared, route, redirect or certificate."""
+    return {
+        "host": host,
+        "check": check,
+        "listener": listener,
+        "route": route,
+        "family": 6 if ":" in target else 4,
+        "transport": transport,
+        "planned": planned,
+        "declared": check != "undeclared",
+        "local": local,
+    }
 
 
 def _answer(route: Data, entrypoint: Data, own: str, maintained: bool) -> Data:
@@ -153,5 +301,5 @@ def _first_port(listener: Data) -> int:
     return int(listener["ports"].split("-")[0])
 
 
-def _question(name: str, target: str, port: int, kind: str, expect: str, why: str, http: t.Optional[Data] = None) -> Data:
-    return {"name": name, "target": target, "port": port, "kind": kind, "expect": expect, "why": why, **({"http": http} if http else {})}
+def _question(name: str, target: str, port: int, kind: str, expect: str, why: str, labels: Data, details: t.Optional[Data] = None) -> Data:
+    return {"name": name, "target": target, "port": port, "kind": kind, "expect": expect, "why": why, "labels": labels, **(details or {})}

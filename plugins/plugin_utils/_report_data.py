@@ -1,0 +1,218 @@
+# Copyright (c) 2026, the alfred.portmap authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a whole run of verify found, as one document of plain data: all that a report shows, and nothing else needs to be asked.
+
+PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it. The document itself is described in filter report_data.
+"""
+
+from __future__ import annotations
+
+import collections
+import typing as t
+from datetime import datetime
+
+from ansible_collections.alfred.portmap.plugins.plugin_utils._diagnosis import diagnose
+from ansible_collections.alfred.portmap.plugins.plugin_utils._evidence import TELLING, Seen, gather, names
+from ansible_collections.alfred.portmap.plugins.plugin_utils._matrix import matrix
+from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import UDP_KINDS
+from ansible_collections.alfred.portmap.plugins.plugin_utils._representatives import asks
+
+Data = dict[str, t.Any]
+
+VERSION = 1
+UNKNOWN = "cannot be told"  # how a check that could not be made begins its finding
+
+
+def report_data(plan: t.Mapping[str, t.Any], observed: t.Mapping[str, Data], meta: t.Mapping[str, t.Any]) -> Data:
+    """The report document of one run.
+
+    observed: verify_observed of each host of the play. meta: {started, finished, inventory, classes}; classes, as asks() chose
+    them, may be missing: then every host spoke for itself.
+    """
+    answers = gather(observed)
+    findings = diagnose(plan, observed, answers)
+    classes = meta.get("classes")
+    if classes is None:
+        classes = asks(plan, (), full=True)["classes"]
+    listeners = [row for host, entry in observed.items() for row in _listeners(host, entry)]
+    unreached = [host for host, entry in observed.items() if not entry["reached"]]
+    questions = [answer for entry in observed.values() for answer in entry.get("answers") or ()]
+    return {
+        "version": VERSION,
+        "environment": plan["environment"] or "",
+        "inventory": meta.get("inventory", ""),
+        "started": meta["started"],
+        "finished": meta["finished"],
+        "seconds": _seconds(meta["started"], meta["finished"]),
+        "summary": {
+            "good": not findings,
+            "hosts": len(observed),
+            "unreached": len(unreached),
+            "listeners": sum(row["state"] != "missing" for row in listeners),
+            "questions": len(questions),
+            "kept_in": sum(one.kept_in for one in answers),
+            "findings": len(findings),
+            "notes": _notes(plan, observed, classes, answers),
+        },
+        "findings": findings,
+        "hosts": _hosts(plan, observed, classes, findings),
+        "classes": [dict(one) for one in classes],
+        "listeners": listeners,
+        "routes": _routes(plan, answers),
+        "health": _health(answers),
+        "matrix": matrix(answers),
+    }
+
+
+def _seconds(started: str, finished: str) -> float:
+    """Between two times in ISO 8601. Raises ValueError."""
+    begin, end = (datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (started, finished))
+    return round(max((end - begin).total_seconds(), 0.0), 1)
+
+
+# what the reader must know of the proof itself
+
+
+def _notes(plan: t.Mapping[str, t.Any], observed: t.Mapping[str, Data], classes: t.Sequence[Data], answers: t.Sequence[Seen]) -> list[str]:
+    notes = []
+    outside = [host for host in observed if host not in plan["hosts"]]
+    asked = {one.vantage for one in answers}
+    if not outside:
+        notes.append("No host of this inventory stands outside the plan (port_map_managed: false), so nobody asked from where strangers stand.")
+    elif not any(host in asked for host in outside):
+        notes.append("None of the hosts outside the plan asked, so nobody asked from where strangers stand.")
+    missing = [host for host in plan["hosts"] if host not in observed]
+    if missing:
+        notes.append(f"This run left out {names(missing)}: nothing was looked at there.")
+    chosen = [one for one in classes if len(one["asked"]) < sum(host in plan["hosts"] for host in one["hosts"]) or not one.get("asking", True)]
+    for one in chosen:
+        if len(one["asked"]) < len(one["hosts"]) and one["asked"]:
+            notes.append(f"Of the {len(one['hosts'])} hosts like {one['hosts'][0]}, {names(one['asked'])} spoke for all (verify_full: true asks every one).")
+    silent = sorted({f"{line['name']} {line['ports']}/udp" for entry in plan["hosts"].values() for line in entry["listeners"] if _is_silent(line)})
+    if silent:
+        notes.append(f"That it answers was asked of no UDP service but DNS and NTP: not of {names(silent)}. Only who must not get through was.")
+    return notes
+
+
+def _is_silent(line: Data) -> bool:
+    return bool(line["transport"] == "udp" and line["protocol"] not in UDP_KINDS)
+
+
+# hosts
+
+
+def _hosts(plan: t.Mapping[str, t.Any], observed: t.Mapping[str, Data], classes: t.Sequence[Data], findings: t.Sequence[Data]) -> list[Data]:
+    of_class = {host: one for one in classes for host in one["hosts"]}
+    counted = collections.Counter(finding["host"] for finding in findings)
+    rows = []
+    for host, entry in observed.items():
+        one = of_class.get(host, {"name": host, "asked": [], "asking": []})
+        known = plan["hosts"].get(host) or plan.get("vantages", {}).get(host) or {"addresses": []}
+        rows.append(
+            {
+                "name": host,
+                "addresses": list(known["addresses"]),
+                "managed": entry["managed"],
+                "reached": entry["reached"],
+                "class": one["name"],
+                "representative": host in one["asked"] or host in one.get("asking", ()),
+                "firewall": _firewall(plan["hosts"].get(host), entry),
+                "findings": counted[host],
+            }
+        )
+    return rows
+
+
+def _firewall(planned: t.Optional[Data], entry: Data) -> str:
+    """in force, differs, none (no policy is planned) or unknown (nobody could look, or nobody was asked to)."""
+    if planned is None or planned["firewall"] is None:
+        return "none"
+    if not entry["reached"] or not entry.get("firewall_asked", True) or any(one["text"].startswith(UNKNOWN) for one in entry["firewall"]):
+        return "unknown"
+    return "differs" if entry["firewall"] else "in force"
+
+
+# listeners
+
+
+def _listeners(host: str, entry: Data) -> list[Data]:
+    findings = entry.get("listens") or []
+    wrong = {(one["transport"], one["port"], address) for one in findings if one.get("kind") in ("wrong address", "wrong owner") for address in one["actual"]}
+    stray = {(one["transport"], one["port"], address) for one in findings if one.get("kind") == "unexpected" for address in one["actual"]}
+    rows = []
+    for one in entry.get("listeners") or []:
+        key = (one["transport"], str(one["port"]), one["address"])
+        if key in wrong:
+            state = "wrong"
+        elif key in stray:
+            state = "unexpected"
+        else:
+            state = "expected" if one.get("expected") else "ignored"
+        rows.append(
+            {
+                "host": host,
+                **{key: one.get(key) for key in ("transport", "address", "port")},
+                "serves": list(one.get("serves") or ()),
+                **{key: one.get(key) or "" for key in ("process", "unit", "user", "exposure")},
+                "pid": one.get("pid"),
+                "containers": list(one.get("containers") or ()),
+                "expected": list(one.get("expected") or ()),
+                "state": state,
+            }
+        )
+    for one in findings:
+        if one.get("kind") == "missing":
+            empty: Data = {"serves": [], "process": "", "unit": "", "user": "", "exposure": "", "pid": None, "containers": []}
+            port = int(one["port"]) if one["port"].isdigit() else one["port"]
+            rows.append(
+                {"host": host, "transport": one["transport"], "address": one["expected"], "port": port, **empty, "expected": [one["name"]], "state": "missing"}
+            )
+    return rows
+
+
+# answers
+
+
+def _routes(plan: t.Mapping[str, t.Any], answers: t.Iterable[Seen]) -> list[Data]:
+    rows = []
+    for one in answers:
+        if one.check != "route":
+            continue
+        route = plan["hosts"][one.host]["ingress"]["routes"][one.route]
+        stated = plan["port_map"]["routes"][one.route]
+        rows.append(
+            {
+                "route": one.route,
+                "url": f"{'https' if route['tls'] else 'http'}://{route['host']}{route['path']}",
+                "proxy": one.host,
+                "service": stated["service"] if isinstance(stated, dict) else "",
+                "vantage": one.vantage,
+                "family": one.family,
+                **_outcome(one),
+            }
+        )
+    return rows
+
+
+def _health(answers: t.Iterable[Seen]) -> list[Data]:
+    """One row for each listener of each host: the worst answer, else the slowest."""
+    worst: dict[tuple[str, str, int, str], Seen] = {}
+    for one in answers:
+        if one.check != "port" or not one.must_open:
+            continue
+        key = (one.host, one.listener, one.port, one.transport)
+        if key not in worst or _rank(one) < _rank(worst[key]):
+            worst[key] = one
+    return [
+        {"host": host, "listener": listener, "port": port, "transport": transport, "kind": one.answer["kind"], "vantage": one.vantage, **_outcome(one)}
+        for (host, listener, port, transport), one in worst.items()
+    ]
+
+
+def _rank(one: Seen) -> tuple[bool, int, float]:
+    return (one.good, TELLING.index(one.verdict), -float(one.answer["latency"]))
+
+
+def _outcome(one: Seen) -> Data:
+    return {"verdict": one.verdict, "detail": one.detail, "latency": one.answer["latency"], "good": one.good}
