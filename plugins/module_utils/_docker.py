@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
 from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener
 
-PUBLISHERS = ("docker-proxy", "dockerd")  # the processes that hold published ports
+ENGINE = "dockerd"
+PUBLISHERS = ("docker-proxy", ENGINE)  # the processes that hold published ports
 _NOT_THERE = "no such"  # in the engine's answer: container, image, network (or "object") of that name
 _ANY = ("", "0.0.0.0", "::")
 
@@ -40,22 +41,29 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Running:
+    """A container that runs."""
+
+    id: str
+    name: str
+    published: tuple[Published, ...]
+
+
+@dataclass(frozen=True)
 class Docker:
     """The engine of this host."""
 
     run: Run
     program: str = "docker"
 
+    def running(self) -> list[Running]:
+        """All containers that run. Raises DockerError."""
+        names = (self._ask("ps", "--quiet", "--no-trunc") or "").split()
+        return [_running(one) for one in self._inspect("container", *names)] if names else []
+
     def published(self) -> list[Published]:
         """All published ports of containers that run. Raises DockerError."""
-        found: list[Published] = []
-        names = (self._ask("ps", "--quiet", "--no-trunc") or "").split()
-        for one in self._inspect("container", *names) if names else []:
-            name = str(one.get("Name", "")).lstrip("/")
-            for inner, outer in ((one.get("NetworkSettings") or {}).get("Ports") or {}).items():
-                transport = inner.partition("/")[2]
-                found += [Published(name, transport, place.get("HostIp", ""), int(place["HostPort"])) for place in outer or []]
-        return found
+        return [place for one in self.running() for place in one.published]
 
     def container(self, name: str) -> t.Optional[dict[str, t.Any]]:
         """All that it tells of a container, None if there is none. Raises DockerError."""
@@ -86,6 +94,19 @@ class Docker:
         if rc != 0 and _NOT_THERE not in err.lower() and "not found" not in err.lower():
             raise DockerError(f"`{self.program} {' '.join(argv[:2])}` failed: {printable(' '.join(err.split()), 400)}")
         return out
+
+
+def _running(told: t.Mapping[str, t.Any]) -> Running:
+    """A container, as `docker inspect` tells it. Raises DockerError."""
+    name = str(told.get("Name", "")).lstrip("/")
+    found: list[Published] = []
+    for inner, places in ((told.get("NetworkSettings") or {}).get("Ports") or {}).items():
+        for place in places or []:
+            port = str(place.get("HostPort", ""))
+            if not port.isdecimal():
+                raise DockerError(f"container {printable(name)} publishes {printable(inner)} at {printable(port)!r}, which is no port")
+            found.append(Published(name, inner.partition("/")[2], place.get("HostIp", ""), int(port)))
+    return Running(str(told.get("Id", "")), name, tuple(found))
 
 
 def behind(listener: Listener, published: t.Iterable[Published]) -> list[str]:

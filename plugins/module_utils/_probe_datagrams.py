@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import struct
 
-from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
 from ansible_collections.alfred.portmap.plugins.module_utils._probe_data import OPEN, WRONG, Found, Question
 from ansible_collections.alfred.portmap.plugins.module_utils._probe_wire import exchange
 
@@ -86,9 +85,9 @@ def ask_ntp(question: Question) -> Found:
     answer = exchange(question, bytes([_CLIENT]) + bytes(_NTP_PACKET - 9) + cookie)
     if len(answer) < _NTP_PACKET or answer[0] & 0x07 != _SERVER_MODE or answer[24:32] != cookie:
         return WRONG, "no NTP answer"
-    stratum = answer[1]
-    if stratum == 0:
-        return WRONG, f"sends us away ({printable(answer[12:16].decode('latin-1')).strip()})"
-    if stratum > 15 or answer[0] >> 6 == _NOT_SYNCHRONISED:
+    stratum, kiss = answer[1], answer[12:16].rstrip(b"\0")
+    if stratum == 0 and kiss.isalpha():  # RFC 5905, 7.4; in other packets of that stratum it is empty
+        return WRONG, f"sends us away ({kiss.decode()})"
+    if not 1 <= stratum <= 15 or answer[0] >> 6 == _NOT_SYNCHRONISED:
         return WRONG, "not synchronised"
     return OPEN, f"stratum {stratum}"

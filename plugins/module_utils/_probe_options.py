@@ -161,7 +161,8 @@ def _filled(data: t.Mapping[str, t.Any], spec: Data, where: str) -> Data:
 
 
 def _check(value: t.Any, option: Data, where: str) -> None:
-    if not isinstance(value, _TYPES[option["type"]]) or (isinstance(value, bool) and option["type"] != "bool"):
+    fits = isinstance(value, _TYPES[option["type"]])
+    if not fits or (isinstance(value, bool) and option["type"] != "bool"):
         raise ValueError(f"{where} must be of type {option['type']}")
     if "choices" in option and value not in option["choices"]:
         raise ValueError(f"{where} {value!r} must be one of {', '.join(option['choices'])}")
