@@ -25,7 +25,8 @@ from ansible_collections.alfred.portmap.plugins.module_utils._docker import PUBL
 from ansible_collections.alfred.portmap.plugins.module_utils._listeners import owner_text
 from ansible_collections.alfred.portmap.plugins.module_utils._lock import PATIENCE, LockError, locked
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
-from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, SocketsError, listeners
+from ansible_collections.alfred.portmap.plugins.module_utils._sock_diag import SocketsError
+from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, listeners
 
 RUNNING, STOPPED, HUNG = "running", "stopped", "hung"
 NOTHING, RELOAD, RESTART = "nothing", "reload", "restart"

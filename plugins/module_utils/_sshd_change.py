@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._session import SameConnectionError, Session
-from ansible_collections.alfred.portmap.plugins.module_utils._sockets import SocketsError
+from ansible_collections.alfred.portmap.plugins.module_utils._sock_diag import SocketsError
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd import PRIVILEGE_SEPARATION, Sshd, SshdError
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_expiry import ExpiryError
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_service import PATIENCE, ServiceError, SshdService, comes_back, reload

@@ -12,9 +12,13 @@ version_added: 1.0.0
 short_description: Compare who listens on a host with who should
 description:
   - Reads the kernel's own socket table over netlink (C(sock_diag)), without C(ss), C(netstat) or C(lsof), and compares it
-    with what is expected. Missing, unexpected and wrongly bound listeners are findings.
+    with what is expected. Missing and unexpected listeners, those that are bound to the wrong address and those that the wrong
+    process holds are findings.
+  - Of ports that Docker publishes its engine is asked, once, where the program C(docker) is there. Those that have no socket at all
+    (C(userland-proxy) is V(false)) count as listeners, too.
   - Changes nothing.
-  - If the table can't be read the module fails. An unreadable table is never taken for an empty one.
+  - If the table can't be read the module fails. An unreadable table is never taken for an empty one. If Docker does not answer though
+    it holds a port, runs in this network namespace or has to publish something, that is a finding.
 extends_documentation_fragment:
   - alfred.portmap.attributes
 attributes:
@@ -63,11 +67,21 @@ options:
         type: str
         default: ""
       container:
-        description: Whether a container publishes it, so that the listener may be Docker's.
+        description:
+          - Whether a container publishes it. With V(true) the listener must be Docker's for a container that runs, or a process of a
+            container in the host's network. With V(false) it must not be one of Docker's published ports.
         type: bool
         default: false
+      owner:
+        description:
+          - Names or patterns (V(*) and V(?) allowed) of which one must match who holds it, that is the process, the systemd unit (with or
+            without C(.service)) or the container. An owner that is not seen matches none. If empty, it is not checked.
+          - The kernel keeps 15 bytes of a process's name; a longer name is compared with these.
+        type: list
+        elements: str
+        default: []
       exposure:
-        description: Who is let in, for people.
+        description: Who is let in, for people. It comes back with the listener.
         type: str
         default: ""
       protocol:
@@ -102,6 +116,33 @@ options:
         description: Pattern for its systemd unit.
         type: str
         default: "*"
+      user:
+        description: Pattern for the name of the socket's user, or its number.
+        type: str
+        default: "*"
+      container:
+        description: Pattern for the name of the container behind it.
+        type: str
+        default: "*"
+  unix:
+    description: Whether to list the unix sockets that listen, too.
+    type: bool
+    default: false
+  expected_unix:
+    description: Unix sockets that must be there. Others are no findings, in strict mode neither, since each host has dozens of its own.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The absolute path, or V(@) and an abstract name. The path must lead to the socket, which a file that was replaced does not.
+        type: str
+        required: true
+      owner:
+        description: Names or patterns of which one must match the process or systemd unit that holds it.
+        type: list
+        elements: str
+        default: []
   strict:
     description:
       - Whether everything unexpected is a finding.
@@ -126,7 +167,13 @@ EXAMPLES = r"""
     expected:
       - {name: sshd, ports: "22"}
       - {name: web, ports: "443"}
-      - {name: admin, ports: "8080", bind: loopback}
+      - {name: admin, ports: "8080", bind: loopback, owner: [admind]}
+      - {name: shop, ports: "8443", container: true, owner: ["shop_web_*"]}
+
+- name: A database serves its own host alone
+  alfred.portmap.listening_ports:
+    expected: [{name: sshd, ports: "22"}]
+    expected_unix: [{path: /run/postgresql/.s.PGSQL.5432, owner: [postgres]}]
 
 - name: Compare with this host's part of a plan
   alfred.portmap.listening_ports:
@@ -143,26 +190,26 @@ findings:
   elements: dict
   contains:
     kind:
-      description: One of V(missing), V(unexpected), V(wrong address).
+      description: One of V(missing), V(unexpected), V(wrong address), V(wrong owner).
       type: str
     name:
-      description: What is expected there, empty if nothing is.
+      description: What is expected there, empty if nothing is. The path of a unix socket.
       type: str
     transport:
-      description: The transport protocol.
+      description: The transport protocol, V(unix) for a unix socket.
       type: str
     port:
-      description: The port, or the range that was expected.
+      description: The port, or the range that was expected. Empty if no port is meant.
       type: str
     expected:
-      description: The expected address in words.
+      description: The expected address, or owner, in words.
       type: str
     actual:
-      description: Where it listens instead.
+      description: Where it listens.
       type: list
       elements: str
     owner:
-      description: The process that listens, empty if none is seen.
+      description: The process that listens, and its container; empty if none is seen.
       type: str
     why:
       description: Where the expectation comes from.
@@ -171,41 +218,37 @@ findings:
       description: All of it in one line.
       type: str
 listeners:
-  description: Every listener, as M(alfred.portmap.listening_ports_info) returns it.
+  description: Every listener, as M(alfred.portmap.listening_ports_info) returns it, and what is made of it.
   returned: always
+  type: list
+  elements: dict
+  contains:
+    expected:
+      description: The names of the expected lines that explain it.
+      type: list
+      elements: str
+    exposure:
+      description: Of that line; else V(loopback) if it only listens there, V(unexpected) if nothing explains it.
+      type: str
+    ignored:
+      description: Whether it is no finding though nothing explains it.
+      type: bool
+unix:
+  description: The unix sockets that listen, as M(alfred.portmap.listening_ports_info) returns them.
+  returned: with O(unix) or O(expected_unix)
   type: list
   elements: dict
 """
 
-import ipaddress
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.alfred.portmap.plugins.module_utils._listeners import Expected, Ignored, compare
-from ansible_collections.alfred.portmap.plugins.module_utils._policy import Span
-from ansible_collections.alfred.portmap.plugins.module_utils._sockets import SocketsError, ephemeral_ports, listener_data, listeners
-
-
-def span(module: AnsibleModule, path: str, value: str) -> Span:
-    """A port or range out of an option; fails the module if it is none."""
-    lo, _dash, hi = value.partition("-")
-    if value.isascii() and lo.isdigit() and (hi.isdigit() or not _dash):
-        found = Span(int(lo), int(hi or lo))
-        if 1 <= found.lo <= found.hi <= 65535:
-            return found
-    module.fail_json(msg=f"{path}: {value!r} must be a port from 1 to 65535 or a range lo-hi", findings=[], listeners=[])
-
-
-def bind(module: AnsibleModule, path: str, value: object) -> object:
-    """any, loopback or addresses out of an option; fails the module if it is none of them."""
-    if value in ("any", "loopback"):
-        return value
-    try:
-        if isinstance(value, list) and value and all(isinstance(address, str) and "%" not in address for address in value):
-            return tuple(str(ipaddress.ip_address(address)) for address in value)
-    except ValueError:
-        pass
-    module.fail_json(msg=f"{path}: {value!r} must be any, loopback or a list of addresses", findings=[], listeners=[])
+from ansible_collections.alfred.portmap.plugins.module_utils._listeners import compare
+from ansible_collections.alfred.portmap.plugins.module_utils._listening_options import expected_lines, expected_unix, ignored_patterns
+from ansible_collections.alfred.portmap.plugins.module_utils._sock_diag import SocketsError
+from ansible_collections.alfred.portmap.plugins.module_utils._sockets import ephemeral_ports
+from ansible_collections.alfred.portmap.plugins.module_utils._unix_listeners import compare_unix
+from ansible_collections.alfred.portmap.plugins.module_utils._unix_sockets import unix_data
+from ansible_collections.alfred.portmap.plugins.module_utils._who_listens import look
 
 
 def main() -> None:
@@ -218,6 +261,7 @@ def main() -> None:
         "required": {"type": "bool", "default": True},
         "origin": {"type": "str", "default": ""},
         "container": {"type": "bool", "default": False},
+        "owner": {"type": "list", "elements": "str", "default": []},
         "exposure": {"type": "str", "default": ""},
         "protocol": {"type": "str", "default": ""},
         "health": {"type": "str"},
@@ -228,45 +272,38 @@ def main() -> None:
         "address": {"type": "str", "default": "*"},
         "process": {"type": "str", "default": "*"},
         "unit": {"type": "str", "default": "*"},
+        "user": {"type": "str", "default": "*"},
+        "container": {"type": "str", "default": "*"},
+    }
+    unix_spec = {
+        "path": {"type": "str", "required": True},
+        "owner": {"type": "list", "elements": "str", "default": []},
     }
     module = AnsibleModule(
         argument_spec={
             "expected": {"type": "list", "elements": "dict", "required": True, "options": expected_spec},
             "ignore": {"type": "list", "elements": "dict", "default": [], "options": ignore_spec},
+            "unix": {"type": "bool", "default": False},
+            "expected_unix": {"type": "list", "elements": "dict", "default": [], "options": unix_spec},
             "strict": {"type": "bool", "default": False},
             "fail_on_findings": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
-    expected = [
-        Expected(
-            line["name"],
-            line["transport"],
-            span(module, f"expected[{index}].ports", line["ports"]),
-            bind(module, f"expected[{index}].bind", line["bind"]),
-            line["required"],
-            line["origin"],
-        )
-        for index, line in enumerate(module.params["expected"])
-    ]
-    ignored = [
-        Ignored(
-            line["transport"] or "",
-            span(module, f"ignore[{index}].ports", line["ports"]) if line["ports"] is not None else None,
-            line["address"],
-            line["process"],
-            line["unit"],
-        )
-        for index, line in enumerate(module.params["ignore"])
-    ]
+    asked = module.params
+    unix = asked["unix"] or bool(asked["expected_unix"])
     try:
-        found = listeners()
+        expected, ignored, local = expected_lines(asked["expected"]), ignored_patterns(asked["ignore"]), expected_unix(asked["expected_unix"])
+        seen = look(module, unix=unix, published=any(line.container and line.required for line in expected))
         ephemeral = ephemeral_ports()
-    except SocketsError as error:
+    except (ValueError, SocketsError) as error:
         module.fail_json(msg=str(error), findings=[], listeners=[])
-    findings = compare(expected, found, ignored, ephemeral, module.params["strict"])
-    result = {"changed": False, "findings": findings, "listeners": [listener_data(one) for one in found]}
-    if findings and module.params["fail_on_findings"]:
+    compared = compare(expected, seen.listeners, ignored, ephemeral, asked["strict"], seen.unknown)
+    findings = [*compared.findings, *compare_unix(local, seen.unix)]
+    result = {"changed": False, "findings": findings, "listeners": compared.data()}
+    if unix:
+        result["unix"] = [unix_data(one) for one in seen.unix]
+    if findings and asked["fail_on_findings"]:
         module.fail_json(msg="\n".join(finding["text"] for finding in findings), **result)
     module.exit_json(**result)
 

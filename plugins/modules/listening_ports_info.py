@@ -13,7 +13,9 @@ short_description: List who listens on a host
 description:
   - Reads the kernel's own socket table over netlink (C(sock_diag)), without C(ss), C(netstat) or C(lsof). Listed are listening
     TCP sockets and unconnected UDP sockets, with the process and systemd unit that holds each.
-  - If the table can't be read the module fails.
+  - Of ports that Docker publishes its engine is asked, once, where the program C(docker) is there. Those that have no socket at all
+    (C(userland-proxy) is V(false)) are listed, too.
+  - If the table can't be read the module fails. If Docker does not answer though it publishes something, or may, there is a warning.
 extends_documentation_fragment:
   - alfred.portmap.attributes
 attributes:
@@ -29,9 +31,14 @@ attributes:
     support: full
 options:
   owners:
-    description: Whether to look up the process that holds each socket. Needs root to see other users' processes.
+    description:
+      - Whether to look up the process that holds each socket, and the container behind it. Needs root to see other users' processes.
     type: bool
     default: true
+  unix:
+    description: Whether to list the unix sockets that listen, too.
+    type: bool
+    default: false
 seealso:
   - module: alfred.portmap.listening_ports
 author:
@@ -72,8 +79,11 @@ listeners:
       description: The interface that it is bound to, or empty.
       type: str
     uid:
-      description: The user id of the socket.
+      description: The user id of the socket, null for a published port without one.
       type: int
+    user:
+      description: The name of that user, empty if there is none of that id.
+      type: str
     pid:
       description: The process that holds it, null if none is seen (another network namespace's, or without root).
       type: int
@@ -83,21 +93,52 @@ listeners:
     unit:
       description: Its systemd unit, or empty.
       type: str
+    containers:
+      description: The names of the containers that it leads to, or whose process holds it; null if Docker does not say.
+      type: list
+      elements: str
+unix:
+  description: Every unix socket that listens, sorted by path. C(pid), C(process), C(unit), C(uid) and C(user) as above.
+  returned: with O(unix)
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Its path, or V(@) and its abstract name (with V(@) for each zero byte).
+      type: str
+    abstract:
+      description: Whether it is no file, but a name.
+      type: bool
+    type:
+      description: V(stream) or V(seqpacket).
+      type: str
+    reached:
+      description: Whether its path still leads to it, as seen from here. A file that was removed or replaced does not.
+      type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.alfred.portmap.plugins.module_utils._sockets import SocketsError, listener_data, listeners
+from ansible_collections.alfred.portmap.plugins.module_utils._sock_diag import SocketsError
+from ansible_collections.alfred.portmap.plugins.module_utils._sockets import listener_data
+from ansible_collections.alfred.portmap.plugins.module_utils._unix_sockets import unix_data
+from ansible_collections.alfred.portmap.plugins.module_utils._who_listens import look
 
 
 def main() -> None:
-    """Read the table, end the module."""
-    module = AnsibleModule(argument_spec={"owners": {"type": "bool", "default": True}}, supports_check_mode=True)
+    """Read the tables, end the module."""
+    options = {"owners": {"type": "bool", "default": True}, "unix": {"type": "bool", "default": False}}
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
-        found = listeners(owners=module.params["owners"])
+        seen = look(module, owners=module.params["owners"], unix=module.params["unix"])
     except SocketsError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, listeners=[listener_data(one) for one in found])
+    if seen.unknown:
+        module.warn(f"It is not known which ports Docker publishes: {seen.unknown}")
+    result = {"changed": False, "listeners": [listener_data(one) for one in seen.listeners]}
+    if module.params["unix"]:
+        result["unix"] = [unix_data(one) for one in seen.unix]
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -290,7 +290,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._lock import PATIENCE, LockError, lock_file, locked
 from ansible_collections.alfred.portmap.plugins.module_utils._session import SameConnectionError
-from ansible_collections.alfred.portmap.plugins.module_utils._sockets import SocketsError
+from ansible_collections.alfred.portmap.plugins.module_utils._sock_diag import SocketsError
 from ansible_collections.alfred.portmap.plugins.module_utils._ssh_layer import RefusedError, absent, confirmed, present
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd import Sshd, SshdError, SshdMissingError
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_change import Host

@@ -176,7 +176,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.alfred.portmap.plugins.module_utils._sockets import SocketsError
+from ansible_collections.alfred.portmap.plugins.module_utils._sock_diag import SocketsError
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd import Client, Sshd, SshdError, SshdMissingError
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_access import shut_out
 from ansible_collections.alfred.portmap.plugins.module_utils._sshd_config import DROP_IN, read_before

@@ -32,7 +32,7 @@ def on(where: str, transport: str = "tcp", owner: Owner | None = NGINX) -> Liste
 
 def found(expected: list[Expected], listeners: list[Listener], *ignored: Ignored, strict: bool = False) -> list[str]:
     """The findings' texts."""
-    return [finding["text"] for finding in compare(expected, listeners, list(ignored), EPHEMERAL, strict)]
+    return [finding["text"] for finding in compare(expected, listeners, list(ignored), EPHEMERAL, strict).findings]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_another_port_is_none_of_a_lines_business(elsewhere: str) -> None:
 
 
 def test_a_finding_has_all_that_a_program_needs() -> None:
-    (finding,) = compare([WEB], [on("127.0.0.1:80"), on("::1:80")], [], EPHEMERAL)
+    (finding,) = compare([WEB], [on("127.0.0.1:80"), on("::1:80")], [], EPHEMERAL).findings
     assert finding == {
         "kind": "wrong address",
         "name": "web",

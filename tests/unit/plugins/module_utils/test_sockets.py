@@ -16,7 +16,8 @@ import typing as t
 import pytest
 
 from ansible_collections.alfred.portmap.plugins.module_utils import _sockets
-from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, SocketsError, ephemeral_ports, holders, listener_data, listeners
+from ansible_collections.alfred.portmap.plugins.module_utils._sock_diag import SocketsError
+from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, ephemeral_ports, holders, listener_data, listeners
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
@@ -166,7 +167,7 @@ def dumped(patch: pytest.MonkeyPatch, *answers: bytes | tuple[bytes, int], refus
     """What a dump makes of these answers; each try gets the same ones."""
     listed = [answer if isinstance(answer, tuple) else (answer, 0) for answer in answers]
     patch.setattr(_sockets.socket, "socket", lambda *_arguments: FakeNetlink(list(listed), refusal))
-    return _sockets._dump("tcp", socket.IPPROTO_TCP, _sockets.TCP_LISTEN, family)
+    return _sockets._dump("tcp", family)
 
 
 def ports_dumped(patch: pytest.MonkeyPatch, *tries: list[list[int]]) -> tuple[list[int], int]:
@@ -179,7 +180,7 @@ def ports_dumped(patch: pytest.MonkeyPatch, *tries: list[list[int]]) -> tuple[li
         return asked[-1]
 
     patch.setattr(_sockets.socket, "socket", answer)
-    found = _sockets._dump("tcp", socket.IPPROTO_TCP, _sockets.TCP_LISTEN, socket.AF_INET)
+    found = _sockets._dump("tcp", socket.AF_INET)
     return sorted(one.port for one in found), len(asked)
 
 
@@ -271,7 +272,7 @@ def process(proc: pathlib.Path, pid: int, comm: str, cgroup: str, inodes: t.Sequ
 )
 def test_the_unit_is_read_from_the_cgroup(tmp_path: pathlib.Path, cgroup: str, unit: str) -> None:
     process(tmp_path, 10, "server", cgroup, [7])
-    owner = holders(str(tmp_path))[7]
+    (owner,) = holders(str(tmp_path))[7]
     assert (owner.pid, owner.process, owner.unit) == (10, "server", unit)
 
 
@@ -281,7 +282,7 @@ def test_workers_inherit_and_the_first_process_counts(tmp_path: pathlib.Path) ->
     (tmp_path / "irq").mkdir()
     (tmp_path / "11").mkdir()  # gone while we look: no files
     found = holders(str(tmp_path))
-    assert {inode: owner.pid for inode, owner in found.items()} == {7: 9, 9: 9, 10: 10, 100: 100}
+    assert {inode: held[0].pid for inode, held in found.items()} == {7: 9, 9: 9, 10: 10, 100: 100}
 
 
 def test_processes_that_cannot_be_listed_raise(tmp_path: pathlib.Path) -> None:
@@ -292,7 +293,7 @@ def test_processes_that_cannot_be_listed_raise(tmp_path: pathlib.Path) -> None:
 def test_a_process_cannot_write_on_our_terminal(tmp_path: pathlib.Path) -> None:
     """Whoever may start a process chooses its name: line feeds and escapes would forge what operators read."""
     process(tmp_path, 10, "a\n\x1b[2Jb\u202e", "0::/\n", [7])
-    assert holders(str(tmp_path))[7].process == "a??[2Jb?"
+    assert holders(str(tmp_path))[7][0].process == "a??[2Jb?"
 
 
 @pytest.mark.parametrize("text", ["", "1", "low high", "1 2 3"])

@@ -12,7 +12,7 @@ import typing as t
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.alfred.portmap.plugins.module_utils._sockets import SocketsError
+from ansible_collections.alfred.portmap.plugins.module_utils._sock_diag import SocketsError
 from ansible_collections.alfred.portmap.plugins.modules import listening_ports, listening_ports_info
 
 EVERYTHING_ELSE = {"ports": "1-65535"}
@@ -89,10 +89,10 @@ def test_wrong_options(capfd: pytest.CaptureFixture[str], options: dict[str, t.A
 
 @pytest.mark.parametrize("module", [listening_ports, listening_ports_info])
 def test_a_table_that_cannot_be_read_fails(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, module: t.Any) -> None:
-    def refuse(**_options: t.Any) -> None:
+    def refuse(*_arguments: t.Any, **_options: t.Any) -> None:
         raise SocketsError("the kernel's table of tcp sockets can't be read: no")
 
-    monkeypatch.setattr(module, "listeners", refuse)
+    monkeypatch.setattr(module, "look", refuse)
     answer = run(capfd, module, **({"expected": []} if module is listening_ports else {}))
     assert (answer["failed"], answer["msg"]) == (True, "the kernel's table of tcp sockets can't be read: no")
 
