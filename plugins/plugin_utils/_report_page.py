@@ -17,7 +17,6 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils import _report_matr
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_html import Content, Html, element, hidden
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_style import STYLE
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_words import (
-    CHECKS,
     Data,
     checked,
     counted,
@@ -28,6 +27,7 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._report_words impor
     number,
     plain_summary,
     sorted_findings,
+    title_of,
     verdict,
 )
 
@@ -202,9 +202,7 @@ def _card(finding: Data, anchor: str) -> Html:
     if finding["consequences"]:
         told.append(("What follows", element("ul", *(element("li", line) for line in finding["consequences"]))))
     terms = [part for name, content in told if content for part in (element("dt", name), element("dd", content))]
-    tag = element(
-        "p", element("b", CHECKS.get(finding["check"], finding["check"])), element("span", finding["host"]), element("span", finding["subject"]), class_="tag"
-    )
+    tag = element("p", element("b", title_of(finding["check"])), element("span", finding["host"]), element("span", finding["subject"]), class_="tag")
     return element("article", tag, element("h3", finding["text"]), element("dl", *terms) if terms else "", id=anchor)
 
 

@@ -61,7 +61,8 @@ h1, h2, h3 { line-height: 1.2; letter-spacing: -.015em; margin: 0; text-wrap: ba
 .todo b { font-weight: 600; }
 .notes { margin: 1.5rem 0 0; padding: .85rem 1.1rem; background: var(--note-soft); color: var(--note); border-radius: 10px; font-size: .9375rem; }
 .notes ul { margin: 0; padding: 0; list-style: none; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1px; margin: 1.5rem 0 0; background: var(--line); border: 1px solid var(--line);
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1px; margin: 1.5rem 0 0; background: var(--line);
+  border: 1px solid var(--line);
   border-radius: 14px; overflow: hidden; }
 .figures div { background: var(--card); padding: .95rem 1.15rem 1rem; display: flex; flex-direction: column-reverse; justify-content: flex-end; }
 .figures dt { color: var(--quiet); font-size: .875rem; line-height: 1.35; }
@@ -78,7 +79,8 @@ h2 { font-size: 1.5rem; font-weight: 650; }
 h3 { font-size: 1.0625rem; font-weight: 600; }
 .lead { margin: .35rem 0 1.15rem; color: var(--quiet); max-width: 46rem; }
 .findings { margin: 0; padding: 0; list-style: none; display: grid; gap: 1rem; }
-.findings article { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--bad); border-radius: 12px; padding: 1.2rem 1.5rem 1.3rem; }
+.findings article { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--bad); border-radius: 12px;
+  padding: 1.2rem 1.5rem 1.3rem; }
 .findings article:target { border-color: var(--bad); }
 .findings .tag { margin: 0 0 .4rem; font-size: .875rem; color: var(--quiet); display: flex; flex-wrap: wrap; gap: 0 .9rem; overflow-wrap: anywhere; }
 .findings .tag b { color: var(--bad); font-weight: 600; }
@@ -87,11 +89,13 @@ h3 { font-size: 1.0625rem; font-weight: 600; }
 .findings dt { color: var(--quiet); }
 .findings dd { margin: 0; overflow-wrap: anywhere; min-width: 0; }
 .findings dd ul { margin: 0; padding-left: 1.1rem; list-style: disc; }
-.differences { margin: 0 0 1.25rem; padding: .35rem 1.25rem; background: var(--card); border: 1px solid var(--line); border-radius: 12px; list-style: none; font-size: .9375rem; }
+.differences { margin: 0 0 1.25rem; padding: .35rem 1.25rem; background: var(--card); border: 1px solid var(--line); border-radius: 12px;
+  list-style: none; font-size: .9375rem; }
 .differences li { padding: .5rem 0; overflow-wrap: anywhere; }
 .differences li + li { border-top: 1px solid var(--line); }
 .differences .why { display: block; color: var(--quiet); font-size: .875rem; }
-.legend { margin: 0 0 .9rem; padding: 0; list-style: none; display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; font-size: .875rem; color: var(--quiet); align-items: center; }
+.legend { margin: 0 0 .9rem; padding: 0; list-style: none; display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; font-size: .875rem;
+  color: var(--quiet); align-items: center; }
 .legend li { display: flex; align-items: center; gap: .5rem; }
 input.switch { width: 1.1rem; height: 1.1rem; margin: 0 .5rem .95rem 0; vertical-align: middle; accent-color: var(--link); }
 label.switch { font-size: .9375rem; line-height: 1.1rem; vertical-align: middle; display: inline-block; margin-bottom: .9rem; }
@@ -103,7 +107,8 @@ label.switch { font-size: .9375rem; line-height: 1.1rem; vertical-align: middle;
 table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .9375rem; }
 th, td { text-align: left; vertical-align: top; padding: .5rem .9rem; border-bottom: 1px solid var(--line); font-weight: 400; }
 tbody:last-child tr:last-child > * { border-bottom: 0; }
-thead th { position: sticky; top: 0; z-index: 2; background: var(--card); color: var(--quiet); font-size: .8438rem; white-space: nowrap; vertical-align: bottom; }
+thead th { position: sticky; top: 0; z-index: 2; background: var(--card); color: var(--quiet); font-size: .8438rem; white-space: nowrap;
+  vertical-align: bottom; }
 tr.host th { background: var(--soft); font-weight: 600; padding-top: .4rem; padding-bottom: .4rem; }
 tr.host span { position: sticky; left: .9rem; }
 tbody th[scope=row] { background: var(--card); overflow-wrap: anywhere; }
@@ -131,7 +136,7 @@ details[open] summary { margin-bottom: .5rem; }
 /* matrix */
 .matrix th[scope=row] { position: sticky; left: 0; z-index: 1; border-right: 1px solid var(--line); min-width: 12rem; }
 .matrix .corner { left: 0; z-index: 3; border-right: 1px solid var(--line); }
-.matrix th code { display: inline-block; min-width: 6.2em; }
+.matrix th code { display: inline-block; min-width: 6.2em; white-space: nowrap; }
 .matrix thead th:not(.corner) { text-align: center; }
 .matrix td { text-align: center; vertical-align: middle; padding: .35rem .5rem; border-left: 1px solid transparent; }
 .scroll:has(.many) { overflow: auto; max-height: 88vh; }
@@ -141,7 +146,8 @@ details[open] summary { margin-bottom: .5rem; }
   .matrix:not(.many) thead th { white-space: normal; overflow-wrap: anywhere; }
 }
 .matrix.many thead span { writing-mode: vertical-rl; transform: rotate(180deg); }
-.sign, td.o::after, td.b::after, td.k::after, td.n::after, .way.o::after, .way.b::after, .way.k::after { content: ""; display: inline-block; vertical-align: middle; }
+.sign, td.o::after, td.b::after, td.k::after, td.n::after, .way.o::after, .way.b::after, .way.k::after { content: ""; display: inline-block;
+  vertical-align: middle; }
 .sign.o, td.o::after, .way.o::after { border: 5px solid var(--good); border-radius: 50%; }
 .sign.b, td.b::after, .way.b::after { width: 14px; border-top: 2px solid var(--quiet); }
 .sign.k, td.k::after, .way.k::after { width: 14px; border-top: 2px dotted var(--quiet); }
@@ -170,7 +176,7 @@ footer { margin-top: 4rem; border-top: 1px solid var(--line); padding: 1.4rem 0 
   .figures { grid-template-columns: 1fr 1fr; }
   main > section { padding-top: 2.5rem; }
   th, td { padding: .5rem .7rem; }
-  .matrix th[scope=row] { min-width: 0; max-width: 8.2rem; width: 8.2rem; }
+  .matrix th[scope=row] { min-width: 7.4rem; max-width: 8.2rem; }
   .matrix th code { min-width: 0; display: block; }
   .matrix .name { font-size: .8125rem; line-height: 1.3; display: block; color: var(--quiet); }
   .matrix thead span { writing-mode: vertical-rl; transform: rotate(180deg); }
@@ -180,7 +186,8 @@ footer { margin-top: 4rem; border-top: 1px solid var(--line); padding: 1.4rem 0 
   .bar { display: none; }
 }
 @media print {
-  :root { --page: #fff; --card: #fff; --ink: #000; --quiet: #444; --line: #bbb; --soft: #f2f2f2; --good: #17683a; --good-soft: #fff; --bad: #a3211b; --bad-soft: #fce9e6;
+  :root { --page: #fff; --card: #fff; --ink: #000; --quiet: #444; --line: #bbb; --soft: #f2f2f2; --good: #17683a; --good-soft: #fff; --bad: #a3211b;
+    --bad-soft: #fce9e6;
     --bad-line: #a3211b; --link: #000; --note: #000; --note-soft: #fff; color-scheme: light; }
   @page { margin: 14mm; }
   body { font-size: 9.5pt; }

@@ -8,12 +8,11 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 
 from __future__ import annotations
 
-import itertools
 import math
 import typing as t
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_html import Content, Html, element
-from ansible_collections.alfred.portmap.plugins.plugin_utils._report_words import VERDICTS, Data, authority, counted, latency, number, port
+from ansible_collections.alfred.portmap.plugins.plugin_utils._report_words import Data, authority, counted, latency, number, port, said_of
 
 AT_ONCE = 150  # rows; a larger fleet's tables are folded by host
 STATES = {"ignored": "ignored", "unexpected": "unexpected", "missing": "missing", "wrong": "not as planned"}
@@ -75,7 +74,7 @@ def routes(report: Data) -> Html:
                 [
                     [route, " ", element("span", url, class_="sub mono")],
                     [f"{proxy} → {service}"],
-                    [_state(VERDICTS.get(worst["verdict"], worst["verdict"]) if bad else "answers", not bad), " ", element("span", said, class_="sub")],
+                    [_state(said_of(worst["verdict"]) if bad else "answers", not bad), " ", element("span", said, class_="sub")],
                     _latency(worst["latency"], slowest),
                 ],
                 not bad,
@@ -103,7 +102,7 @@ def health(report: Data) -> Html:
                     [element("code", port(one)), " ", element("span", one["listener"], class_="name")],
                     one["kind"],
                     [
-                        _state("healthy" if one["good"] else VERDICTS.get(one["verdict"], one["verdict"]), one["good"]),
+                        _state("healthy" if one["good"] else said_of(one["verdict"]), one["good"]),
                         " ",
                         element("span", said, class_="sub") if said else "",
                     ],
@@ -142,7 +141,7 @@ def hosts(report: Data) -> Html:
             )
         )
     table = _flat(rows, ["Host", "Class", "Firewall", "Result"], "Hosts")
-    larger = [one for one in report["classes"] if len(one["hosts"]) > len(one["asked"])]
+    larger = [one for one in report["classes"] if one["asked"] and len(one["hosts"]) > len(one["asked"])]
     parts: list[Content] = [table]
     if larger:
         lines = [
@@ -182,17 +181,19 @@ def _latency(seconds: t.Optional[float], slowest: float) -> list[Content]:
 
 
 def _by_host(rows: Rows, heads: list[str], caption: str) -> Html:
-    groups = [(host, list(group)) for host, group in itertools.groupby(sorted(rows, key=lambda row: row[0]), lambda row: row[0])]
+    groups: dict[str, Rows] = {}
+    for row in rows:
+        groups.setdefault(row[0], []).append(row)
     if not rows:
         return Html("")
     if len(rows) <= AT_ONCE:
         bodies = [
             element("tbody", element("tr", element("th", element("span", host), scope="rowgroup", colspan=len(heads)), class_="host"), *map(_line, group))
-            for host, group in groups
+            for host, group in groups.items()
         ]
         return _table(heads, caption, bodies)
     folded = []
-    for host, group in groups:
+    for host, group in groups.items():
         wrong = sum(not good for _host, _cells, good in group)
         told = element("span", f"{number(wrong)} not as planned", class_="bad") if wrong else element("span", "as planned", class_="quiet")
         summary = element("summary", element("b", host), " ", element("span", number(len(group)), class_="quiet"), " ", told)

@@ -137,7 +137,17 @@ def seconds_since_1970(text: str) -> float:
 
 def observed(cell: Data) -> str:
     """What was seen, in a word or two."""
-    return VERDICTS.get(cell["observed"], str(cell["observed"]))
+    return said_of(cell["observed"])
+
+
+def said_of(verdict_word: str) -> str:
+    """A probe's verdict, in the words of the report."""
+    return VERDICTS.get(verdict_word, str(verdict_word))
+
+
+def title_of(check: str) -> str:
+    """A check's name, as people see it."""
+    return CHECKS.get(check, str(check))
 
 
 def differences(report: Data) -> list[tuple[Data, str, str, Data]]:
@@ -150,14 +160,6 @@ def differences(report: Data) -> list[tuple[Data, str, str, Data]]:
         for vantage, cell in zip(vantages, row["families"][family])
         if cell and not cell["good"]
     ]
-
-
-def owner(listener: Data) -> str:
-    """Who holds a socket: containers, else process, with its unit."""
-    containers = listener.get("containers") or []
-    who = "container " + ", ".join(containers) if containers else listener.get("process") or ""
-    unit = listener.get("unit") or ""
-    return f"{who} ({unit})" if who and unit else who or unit
 
 
 def authority(listener: Data) -> str:
