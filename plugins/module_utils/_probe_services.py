@@ -8,6 +8,7 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 
@@ -73,7 +74,7 @@ def _redis(question: Question, wire: Wire) -> Found:
         if question.password == "none":
             raise Wrong("wants a password (NOAUTH)")
         return OPEN, "wants a password (NOAUTH)"
-    raise Wrong(_REDIS_ERRORS.get(code) or f"answers with an error: {printable(f'{code} {words}', SHOWN)}")
+    raise Wrong(_REDIS_ERRORS.get(code) or f"answers with an error: {printable(f'{code} {words}'.strip(), SHOWN) or 'an empty one'}")
 
 
 def ask_ssh(question: Question) -> Found:
@@ -82,20 +83,21 @@ def ask_ssh(question: Question) -> Found:
 
 
 def _ssh(_question: Question, wire: Wire) -> Found:
-    wire.sendall(b"SSH-2.0-alfred.portmap_probe\r\n")  # who says nothing is an error in the server's log
     said = b""
     lines: list[bytes] = []
-    while b"SSH-" not in said[:4] and len(lines) < MAX_LINES:
+    while not said.startswith(b"SSH-") and len(lines) < MAX_LINES:
         said = wire.line(MAX_LINE)
-        if not said and not lines:
-            raise Wrong(CLOSED)
         if not said:
             break
         lines.append(said)
+    if not lines:
+        raise Wrong(CLOSED)
     if not said.startswith(b"SSH-"):
         raise Wrong(f"no SSH banner: {_words(lines[0])}")
     if not said.startswith((b"SSH-2.0-", b"SSH-1.99-")):
         raise Wrong(f"speaks another SSH: {_words(said)}")
+    with contextlib.suppress(OSError):
+        wire.sendall(b"SSH-2.0-alfred.portmap_probe\r\n")  # who goes without a word is an error in the server's log
     return OPEN, _words(said)
 
 

@@ -5,109 +5,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import ssl
-import subprocess
 import threading
 import typing as t
-from pathlib import Path
 
 import pytest
+from peers import Talk, datagrams, drip, drip_a_body, http, issue, mute, says, server, unused
 
 from ansible_collections.alfred.portmap.plugins.module_utils import _probe_wire
 from ansible_collections.alfred.portmap.plugins.module_utils._probe import LATE, Answer, Http, Question, ask, ask_all, authority
 
 LOOPBACK = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-Talk = t.Callable[[socket.socket], None]
-
-
-@contextlib.contextmanager
-def server(talk: Talk | None = None, address: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> t.Iterator[int]:
-    """A TCP server that has each client talked to by a thread of its own; without `talk` it only accepts. Gives its port."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listening = socket.create_server((address, 0), family=family)
-    ended = threading.Event()
-
-    def serve() -> None:
-        while True:
-            try:
-                client, _peer = listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=answer, args=(client,), daemon=True).start()
-
-    def answer(client: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            if context is not None:
-                client = context.wrap_socket(client, server_side=True)
-            if talk is not None:
-                talk(client)
-            else:
-                ended.wait()
-        client.close()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        ended.set()
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
-        listening.close()
-
-
-@contextlib.contextmanager
-def datagrams(reply: t.Callable[[bytes], bytes | None], address: str = "127.0.0.1") -> t.Iterator[int]:
-    """A UDP server that answers each datagram, or does not."""
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind((address, 0))
-        udp.settimeout(0.05)
-        ended = threading.Event()
-
-        def serve() -> None:
-            while not ended.is_set():
-                with contextlib.suppress(TimeoutError):
-                    question, peer = udp.recvfrom(4096)
-                    answer = reply(question)
-                    if answer is not None:
-                        udp.sendto(answer, peer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield udp.getsockname()[1]
-        finally:
-            ended.set()
-            thread.join(10)
-
-
-def says(answer: bytes, heard: list[bytes] | None = None) -> Talk:
-    """Hear a request out, then send these bytes."""
-
-    def talk(client: socket.socket) -> None:
-        request = b""
-        while b"\r\n\r\n" not in request:
-            request += client.recv(4096)
-        if heard is not None:
-            heard.append(request)
-        client.sendall(answer)
-
-    return talk
-
-
-def http(status: str = "200 OK", body: bytes = b"all is well", **headers: str) -> bytes:
-    """A whole answer of a web server."""
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *(f"{key}: {value}" for key, value in headers.items())]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def unused() -> int:
-    """A port at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @LOOPBACK
@@ -202,25 +112,6 @@ def test_the_request_says_whom_it_wants(address: str) -> None:
     assert bare[0] == "GET / HTTP/1.1" and [line for line in bare if line.startswith("Host:")] == [f"Host: {bracketed}:{port}"]
 
 
-def mute(_client: socket.socket) -> None:
-    threading.Event().wait(30)
-
-
-def drip(client: socket.socket) -> None:
-    """A byte now and then, for ever: no single wait is long."""
-    client.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
-    while True:
-        client.sendall(b"x")
-        threading.Event().wait(0.02)
-
-
-def drip_a_body(client: socket.socket) -> None:
-    client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-    while True:
-        client.sendall(b"x")
-        threading.Event().wait(0.02)
-
-
 @pytest.mark.parametrize("talk", [mute, drip, drip_a_body])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_who_answers_too_slowly_is_cut_off(talk: Talk, scheme: str, certificate: ssl.SSLContext) -> None:
@@ -236,13 +127,7 @@ def test_who_answers_too_slowly_is_cut_off(talk: Talk, scheme: str, certificate:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     """A server's context, with a certificate that nobody signed."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = str(folder / "key"), str(folder / "cert")
-    options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
-    subprocess.run(["openssl", "req", *options, "-keyout", key, "-out", cert], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(Path(cert), Path(key))
-    return context
+    return issue(tmp_path_factory.mktemp("tls"), "localhost")
 
 
 def test_tls_names_the_host_it_wants(certificate: ssl.SSLContext) -> None:
