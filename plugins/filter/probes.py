@@ -10,15 +10,27 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
+from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import checks_from
 from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import probes as questions
 
 
-def probes(plan: t.Any, vantage: t.Any, maintenance: t.Any = ()) -> list[dict[str, t.Any]]:
+def probes(
+    plan: t.Any,
+    vantage: t.Any,
+    maintenance: t.Any = (),
+    targets: t.Any = None,
+    local: t.Any = False,
+    checks: t.Any = None,
+) -> list[dict[str, t.Any]]:
     """See probes.yml."""
     try:
-        return questions(plain(plan), str(vantage), [str(name) for name in maintenance])
+        wanted = checks_from({**plain(checks or {}), "maintenance": plain(maintenance)})
+        asked = None if targets is None else [str(host) for host in targets]
+        return questions(plain(plan), str(vantage), targets=asked, local=bool(local), checks=wanted)
     except KeyError as error:
         raise AnsibleFilterError(f"the plan knows no host {error.args[0]}") from error
+    except (TypeError, ValueError) as error:
+        raise AnsibleFilterError(f"checks: {error}") from error
 
 
 class FilterModule:

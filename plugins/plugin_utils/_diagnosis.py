@@ -35,7 +35,7 @@ Port = tuple[str, str, str]  # host, transport, port or range as it is written
 CHECKS = ("host", "listens", "firewall", "ssh", "reaches", "health", "route")  # in this order on a host
 MENDED_BY_FIREWALL = "a run of the role firewall mends it"
 AT_BOOT = re.compile(r"/.*|.* is not (enabled|active)")  # reasons that are about the next boot: no packet fares otherwise for them
-GATEWAY = re.compile(r"status 50[0234]\b|no answer|took |the connection broke")  # in what a proxy says of its backend's trouble
+GATEWAY = re.compile(r"status 5\d\d\b|no answer|took |the connection|closed the connection")  # in what a proxy says of its backend's trouble
 MANY_PORTS = 3  # that a host lets in against the plan: more of them are one finding
 SILENT_TARGETS = 2  # hosts that must be silent towards a vantage before its own way out is blamed
 
@@ -133,6 +133,9 @@ class _Diagnosis:
                 problem = entry.get("problem") or "no answer"
                 advice = "all that others say of it stands below; run this again when it is back"
                 self._found.append(Fault(host, "host", "host", f"Ansible can't reach it: {problem}", "the inventory", advice, "unreached"))
+            elif entry.get("problem"):
+                text = f"it could not ask what it reaches: {entry['problem']}"
+                self._found.append(Fault(host, "host", "questions", text, "the module probe failed", "", "unasked"))
 
     def _listens(self, host: str, findings: t.Sequence[Data]) -> None:
         groups: dict[tuple[str, ...], list[Data]] = {}
@@ -175,7 +178,7 @@ class _Diagnosis:
     def _claim(self) -> None:
         """What the faults of the hosts themselves explain of the answers. A listener that is missing explains more than a policy."""
         for fault in self._found:
-            if fault.check == "host":
+            if fault.check == "host" and fault.symptom == "unreached":
                 fault.follows += self._take(lambda one, host=fault.host: one.host == host)  # type: ignore[misc]
         for fault in self._found:
             if fault.ports:
@@ -256,7 +259,8 @@ class _Diagnosis:
         """One certificate that stands for several names is one fault."""
         for those in self._groups(lambda one: one.check == "certificate", lambda one: (one.host, one.port, _certificate_trouble(one))):
             first = those[0]
-            text = f"{names(_asked_name(one) for one in those)}{first.symptom}"
+            asked = names(_asked_name(one) for one in those)
+            text = re.sub(r"is not for [^;]+;", f"is not for {asked};", first.detail) if "is not for" in first.detail else f"{asked}{first.symptom}"
             why = "routes with tls: " + names(one.route for one in those)
             fault = Fault(first.host, "route", f"certificate at {first.port}/tcp", text, why, "renew it, then let the proxy read it anew")
             fault.symptom = _certificate_trouble(first)
@@ -265,7 +269,8 @@ class _Diagnosis:
     def _redirects(self) -> None:
         for those in self._groups(lambda one: one.check == "redirect", lambda one: (one.host, one.listener)):
             first = those[0]
-            text = f"{first.listener} does not redirect{_of_symptoms(those)}; asked for {names(one.route for one in those)}"
+            word = " does not redirect" if any(one.verdict == WRONG for one in those) else ""
+            text = f"{first.listener}{word}{_of_symptoms(those)}; asked for {names(one.route for one in those)}"
             self._found.append(Fault(first.host, "route", first.listener, text, _why(those), _ADVICE["route"], "redirect"))
 
     def _routes(self) -> None:
@@ -296,7 +301,7 @@ class _Diagnosis:
         for fault in self._found:
             for backend in backends:
                 host = self._host_of(backend["address"])
-                if fault.check == "host" and fault.host == host and _is_gateways(those):
+                if fault.symptom == "unreached" and fault.host == host and _is_gateways(those):
                     return fault
                 at_port = any((h, t_, str(p)) == (host, "tcp", str(backend["port"])) for h, t_, p in fault.ports)
                 if at_port and fault.symptom != "open" and (_is_gateways(those) or any(one.detail and one.detail in fault.text for one in those)):
@@ -403,10 +408,10 @@ def _by_host(keys: t.Iterable[tuple[str, int]]) -> dict[str, list[int]]:
 
 def _certificate_trouble(one: Seen) -> str:
     """What kind of trouble, without the names and dates in it: of one certificate there is one trouble, for however many names."""
-    words = one.detail.lower()
-    for kind, pattern in (("expired", r"expire|valid until|days|ended"), ("name", r"name|is for"), ("trust", r"trust|verif|self.signed|authority")):
-        if one.verdict == WRONG and re.search(pattern, words):
-            return kind
+    if one.verdict == WRONG:
+        for kind, pattern in (("dates", r"expired|ends in|not valid before|dates"), ("name", r"is not for|for this name"), ("trust", r"not accepted")):
+            if re.search(pattern, one.detail):
+                return kind
     return one.verdict
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the alfred.portmap authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Findings: what a look at the firewall and at sshd says as such, and those of all hosts as one table for people.
+"""Findings: what the modules that look at a host say as such, and those of all hosts as one table for people.
 
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 """
@@ -15,6 +15,9 @@ from ansible_collections.alfred.portmap.plugins.module_utils._printable import p
 HEADINGS = ("HOST", "CHECK", "FINDING", "WHY")
 WIDEST = 1000  # characters of a cell
 MOST_LINES = 3  # of what was changed by hand
+MOST_CONSEQUENCES = 6  # of a finding, in the table
+FOLLOWS = "→ "
+NEVER: dict[str, t.Any] = {"listeners": [], "listens": [], "firewall": [], "ssh": [], "answers": []}  # what nobody saw
 
 
 def of_firewall(result: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
@@ -47,14 +50,57 @@ def of_sshd(result: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
     return found
 
 
+def of_listeners(result: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The findings in what the module listening_ports answered; a table that it could not read is one, too."""
+    if result.get("skipped"):
+        return []
+    if "findings" not in result or result.get("msg"):
+        return [{"kind": "unknown", "name": "", "text": f"cannot be told: {result.get('msg') or 'no answer'}", "why": "the module listening_ports failed"}]
+    return list(result["findings"])
+
+
+def observation(results: t.Mapping[str, t.Mapping[str, t.Any]], asked: int) -> dict[str, t.Any]:
+    """What the modules saw of one host, as a report takes it; asked: how many questions the host was given.
+
+    results: the registered results of the tasks, by listens, firewall, ssh and answers.
+    """
+    lost = next((result for result in results.values() if result.get("unreachable")), None)
+    if lost is not None:
+        return {**NEVER, "reached": False, "problem": _one_line(lost.get("msg")), "firewall_asked": False}
+    answers = list(results["answers"].get("answers") or ())
+    unasked = "" if len(answers) == asked else _one_line(results["answers"].get("msg"))
+    return {
+        "reached": True,
+        "problem": unasked,
+        "listeners": list(results["listens"].get("listeners") or ()),
+        "listens": of_listeners(results["listens"]),
+        "firewall": of_firewall(results["firewall"]),
+        "firewall_asked": not results["firewall"].get("skipped"),
+        "ssh": of_sshd(results["ssh"]),
+        "answers": answers,
+    }
+
+
+def _one_line(message: t.Any) -> str:
+    """What Ansible says of a failure, which may be a long text: its last line says most."""
+    lines = [line.strip() for line in str(message or "no answer").splitlines() if line.strip()]
+    return printable(lines[-1].removeprefix("Task failed: ").removeprefix("Failed to connect to the host via ssh: "), 300) if lines else "no answer"
+
+
 def table(findings: t.Sequence[t.Mapping[str, t.Any]]) -> str:
-    """One line a finding, aligned and sorted by host; each finding has host, check, text and why. "" for none.
+    """One line a finding, aligned and sorted by host; each finding has host, check, text and why, and may have consequences. "" for none.
 
     Raises KeyError for a finding that lacks one of them.
     """
     if not findings:
         return ""
-    rows = sorted({tuple(printable(str(finding[key]), WIDEST) for key in ("host", "check", "text", "why")) for finding in findings})
-    lines = [HEADINGS, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS) - 1)]
+    rows = {tuple(printable(str(finding[key]), WIDEST) for key in ("host", "check", "text", "why")): finding.get("consequences") or () for finding in findings}
+    lines: list[tuple[str, ...]] = [HEADINGS]
+    for row in sorted(rows):
+        follows = [FOLLOWS + printable(str(one), WIDEST) for one in rows[row]]
+        if len(follows) > MOST_CONSEQUENCES:
+            follows[MOST_CONSEQUENCES - 1 :] = [f"{FOLLOWS}and {len(follows) - MOST_CONSEQUENCES + 1} more"]
+        lines += [row, *(("", "", one, "") for one in follows)]
+    # What follows from a finding may be as long as it likes: it stands alone in its line.
+    widths = [max(len(line[column]) for line in lines if not line[column].startswith(FOLLOWS)) for column in range(len(HEADINGS) - 1)]
     return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths)), line[-1]]).rstrip() for line in lines) + "\n"

@@ -26,6 +26,7 @@ UNDECLARED_SAMPLE = 2
 NOT_LET_OUT = "not let out of the asking host"  # its own policy drops it: the target's is not put to the test
 SPEAKS = ("100-599",)  # whatever its status, it is an answer in HTTP
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+LONGEST = 60  # seconds that the module probe waits for an answer at most
 OWN_KINDS = ("postgresql", "redis", "ssh", "tls")  # protocols that are asked by a kind of the same name
 UDP_KINDS = ("dns", "ntp")  # the udp protocols that answer a question of which no harm comes
 
@@ -39,6 +40,25 @@ class Checks:
     slow: float = 2.0  # seconds after which a right answer is a wrong one; 0: never
     passwords: frozenset[str] = frozenset()  # the Redis services that must ask for one
     maintenance: frozenset[str] = frozenset()  # routes that answer 503 with a page for now
+
+
+def checks_from(data: t.Mapping[str, t.Any]) -> Checks:
+    """Checks out of plain data; what is not said keeps its default. Raises ValueError."""
+    known = {"days_left", "trust", "slow", "passwords", "maintenance"}
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ValueError(f"{unknown[0]} is unknown, there are {', '.join(sorted(known))}")
+    usual = Checks()
+    found = Checks(
+        days_left=int(data.get("days_left", usual.days_left)),
+        trust=bool(data.get("trust", usual.trust)),
+        slow=float(data.get("slow", usual.slow)),
+        passwords=frozenset(data.get("passwords", ())),
+        maintenance=frozenset(data.get("maintenance", ())),
+    )
+    if found.days_left < 0 or not 0 <= found.slow <= LONGEST:
+        raise ValueError(f"days_left must not be negative, and slow must be from 0 to {LONGEST} seconds")
+    return found
 
 
 def probes(

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._diagnosis import diagnose
 from ansible_collections.alfred.portmap.plugins.plugin_utils._evidence import TELLING, Seen, gather, names
+from ansible_collections.alfred.portmap.plugins.plugin_utils._findings import NEVER
 from ansible_collections.alfred.portmap.plugins.plugin_utils._matrix import matrix
 from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import UDP_KINDS
 from ansible_collections.alfred.portmap.plugins.plugin_utils._representatives import asks
@@ -21,15 +22,18 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._representatives im
 Data = dict[str, t.Any]
 
 VERSION = 1
+GIVEN_UP = "it was lost earlier in this run"
 UNKNOWN = "cannot be told"  # how a check that could not be made begins its finding
 
 
 def report_data(plan: t.Mapping[str, t.Any], observed: t.Mapping[str, Data], meta: t.Mapping[str, t.Any]) -> Data:
     """The report document of one run.
 
-    observed: verify_observed of each host of the play. meta: {started, finished, inventory, classes}; classes, as asks() chose
-    them, may be missing: then every host spoke for itself.
+    observed: verify_observed of each host of the play. meta: {started, finished, inventory, classes, lost}; classes, as asks() chose
+    them, may be missing: then every host spoke for itself. lost: hosts that were given up on before anybody looked.
     """
+    gone = {host: {**NEVER, "managed": host in plan["hosts"], "reached": False, "problem": GIVEN_UP} for host in meta.get("lost") or ()}
+    observed = {**observed, **gone}
     answers = gather(observed)
     findings = diagnose(plan, observed, answers)
     classes = meta.get("classes")

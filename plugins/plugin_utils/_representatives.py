@@ -54,33 +54,36 @@ def classes(plan: t.Mapping[str, t.Any]) -> list[HostClass]:
 
 def asks(
     plan: t.Mapping[str, t.Any],
-    vantages: t.Collection[str],
+    hosts: t.Collection[str],
+    vantages: t.Optional[t.Collection[str]] = None,
     down: t.Collection[str] = (),
     full: bool = False,
     checks: t.Optional[Checks] = None,
 ) -> Data:
     """Who asks what: {classes: [{name, hosts, asked, asking}], questions: {host: [question]}}.
 
-    vantages: the hosts that may ask. down: hosts that are known not to answer Ansible; they ask nothing, and are
-    asked only where their class has no better representative. Every vantage of the plan asks itself.
+    hosts: those of this run; each asks itself. vantages: those of them that may ask others, too; None: all.
+    down: hosts that are known not to answer Ansible; they ask nothing, and are asked only where their class has nobody better.
     """
+    able = [host for host in hosts if host not in down]
+    may_ask = {host for host in able if vantages is None or host in vantages}
     number = None if full else PER_CLASS
-    found = [_represented(one, plan, vantages, down, number) for one in classes(plan)]
+    found = [_represented(one, plan, may_ask, frozenset(down), number) for one in classes(plan)]
     asked = {host for one in found for host in one["asked"]}
     asking = {host for one in found for host in one["asking"]}
     ends = Ends(plan)
     questions = {}
-    for host in vantages:
-        if host not in down and (host in plan["hosts"] or host in plan["vantages"]):
+    for host in able:
+        if host in plan["hosts"] or host in plan["vantages"]:
             vantage = Vantage(plan, host, checks or Checks(), ends)
             questions[host] = vantage.everything(asked if host in asking else (), local=True)
     return {"classes": found, "questions": questions}
 
 
-def _represented(one: HostClass, plan: t.Mapping[str, t.Any], vantages: t.Collection[str], down: t.Collection[str], number: t.Optional[int]) -> Data:
+def _represented(one: HostClass, plan: t.Mapping[str, t.Any], may_ask: t.Collection[str], down: t.Collection[str], number: t.Optional[int]) -> Data:
     managed = [host for host in one.hosts if host in plan["hosts"]]
     best = sorted(managed, key=lambda host: host in down)[:number]  # sorting keeps the inventory's order
-    asking = [host for host in one.hosts if host in vantages and host not in down][:number]
+    asking = [host for host in one.hosts if host in may_ask][:number]
     return {"name": one.name, "hosts": list(one.hosts), "asked": [host for host in managed if host in best], "asking": asking}
 
 
