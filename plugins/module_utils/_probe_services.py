@@ -8,7 +8,6 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 
 from __future__ import annotations
 
-import contextlib
 import re
 import struct
 
@@ -96,8 +95,7 @@ def _ssh(_question: Question, wire: Wire) -> Found:
         raise Wrong(f"no SSH banner: {_words(lines[0])}")
     if not said.startswith((b"SSH-2.0-", b"SSH-1.99-")):
         raise Wrong(f"speaks another SSH: {_words(said)}")
-    with contextlib.suppress(OSError):
-        wire.sendall(b"SSH-2.0-alfred.portmap_probe\r\n")  # who goes without a word is an error in the server's log
+    wire.sendall(b"SSH-2.0-alfred.portmap_probe\r\n")  # who goes without a word is an error in the server's log
     return OPEN, _words(said)
 
 

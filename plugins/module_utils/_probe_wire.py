@@ -40,9 +40,14 @@ class Wire:
         self.socket.settimeout(left)
 
     def sendall(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all of it. Where the peer has closed already, its last words say why, and are still to be read."""
         self.hurry()
-        self.socket.sendall(data)
+        try:
+            self.socket.sendall(data)
+        except (socket.timeout, TimeoutError):
+            raise
+        except OSError:
+            return
 
     def receive(self, most: int) -> bytes:
         """What comes next; nothing at the end."""
