@@ -161,7 +161,7 @@ def _addresses(plan: t.Mapping[str, t.Any], host: str, port: int) -> list[str]:
     binds = [listener["bind"] for listener in _expected(plan, host, port, "tcp")]
     if binds and not any(isinstance(bind, str) for bind in binds):
         return [address for bind in binds for address in bind]
-    return [LOOPBACK[0], *Ends(plan).addresses(host).values()]
+    return [LOOPBACK[0], *(address for _version, address in sorted(Ends(plan).addresses(host).items()))]
 
 
 # what there is
@@ -184,7 +184,7 @@ def _place(plan: t.Mapping[str, t.Any], ends: Ends, host: str, port: int, transp
     callers, others = _callers(plan, ends, host, port, transport)
     return Place(
         host=host,
-        addresses=tuple(ends.addresses(host).values()),
+        addresses=tuple(address for _version, address in sorted(ends.addresses(host).items())),
         port=port,
         transport=transport,
         expected=tuple(expected),
@@ -318,7 +318,7 @@ def _seen(seen: t.Optional[t.Mapping[str, t.Any]], port: int, transport: str) ->
         return {}
     listens, answers = seen["listens"], seen.get("answers") or {}
     if listens.get("unreachable") or "listeners" not in listens:
-        return {"looked": True, "unreachable": str(listens.get("msg") or "no answer")}
+        return {"looked": True, "unreachable": " ".join(str(listens.get("msg") or "no answer").split())}
     mine = [one for one in answers.get("answers") or [] if one["port"] == port and (one.get("labels") or {}).get("transport", "tcp") == transport]
     return {
         "looked": True,

@@ -27,17 +27,16 @@ def text(found: Picture) -> list[str]:
     lines: list[str] = []
     told = [place for place in found.places if asked.declared or asked.named or place.listeners or place.unreachable]
     if not asked.declared and not asked.named:
-        lines += _wrapped("", f"Port {ports}: the map expects nobody to listen on it, on none of {len(asked.hosts)} hosts.")
+        lines += _wrapped(f"Port {ports}: the map expects nobody to listen on it, on none of {len(asked.hosts)} hosts.")
         if not told:
             looked = sum(place.looked for place in found.places)
-            lines += _wrapped("", f"Nobody does, on {looked} host(s) that were looked at." if looked else "No host was looked at.")
+            lines += _wrapped(f"Nobody does, on {looked} host(s) that were looked at." if looked else "No host was looked at.")
             if not found.outside:
                 lines += ["", *_field("next", "To open it, declare a service with this port in the map: docs/port-map.md, services.S.port.")]
-    full = told if len(told) <= MOST_PLACES else [place for place in told if not place.good][:MOST_PLACES]
+    full = told if len(told) <= MOST_PLACES else [place for place in told if place.looked and not place.good][:MOST_PLACES]
     if len(told) > len(full):
-        lines += _wrapped(
-            "", f"Port {ports} on {len(told)} hosts. In full: {'those that differ' if full else 'none, all are as planned'}; for one say -e host=…"
-        )
+        which = "those that differ" if full else "none, since none is seen to differ"
+        lines += _wrapped(f"Port {ports} on {len(told)} hosts. In full: {which}. For one of them say -e host=…")
         lines += ["", *(_short(place) for place in told)]
     for place in full:
         lines += ([""] if lines else []) + _place(place)
@@ -46,17 +45,17 @@ def text(found: Picture) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _wrapped(label: str, words: str) -> list[str]:
-    indent = " " * (LABEL + 2) if label or words.startswith(" ") else ""
-    first = f"  {label:<{LABEL}}" if label else indent
-    return textwrap.wrap(printable(words.strip(), 2000), WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False) or [first]
+def _wrapped(words: str, first: str = "", further: str = "") -> list[str]:
+    """Words on lines that begin as said, whatever is in them."""
+    return textwrap.wrap(printable(words, 2000), WIDTH, initial_indent=first, subsequent_indent=further, break_on_hyphens=False)
 
 
 def _field(label: str, *parts: str) -> list[str]:
-    """A label, and what belongs to it on lines of its own."""
-    lines = _wrapped(label, parts[0])
-    for part in parts[1:]:
-        lines += _wrapped("", " " + part)
+    """A label, and what belongs to it on lines of its own; a part that begins with blanks stands further in."""
+    lines: list[str] = []
+    for part in parts:
+        indent = " " * (2 + LABEL + len(part) - len(part.lstrip()))
+        lines += _wrapped(part.lstrip(), indent if lines else f"  {label:<{LABEL}}", indent)
     return lines
 
 
@@ -76,7 +75,7 @@ def _short(place: Place) -> str:
 
 
 def _place(place: Place) -> list[str]:
-    lines = _wrapped("", f"{place.port}/{place.transport} on {place.host} ({', '.join(place.addresses)})")
+    lines = _wrapped(f"{place.port}/{place.transport} on {place.host} ({', '.join(place.addresses)})")
     lines += _expected(place) + _listens(place)
     for finding in place.findings[:MOST_LISTENERS]:
         lines += _field("DIFFERS", finding["text"])
@@ -141,16 +140,17 @@ def _address(listener: Data) -> str:
 
 
 def _answers(place: Place) -> list[str]:
-    if not place.answers:
-        return []
-    shown = [answer for answer in place.answers if answer["good"]][:1] or list(place.answers[:MOST_LISTENERS])
+    if not place.expected and not place.listeners:
+        return []  # nobody is expected to answer, and nobody does
+    wrong_ones = {(answer["verdict"], answer["detail"]): answer for answer in reversed(place.answers)}
+    shown = [answer for answer in place.answers if answer["good"]][:1] or list(reversed(wrong_ones.values()))[:MOST_LISTENERS]
     said = []
     for answer in shown:
         target = f"[{answer['target']}]" if ":" in answer["target"] else answer["target"]
         detail = f" ({answer['detail']})" if answer["detail"] else ""
         wrong = "" if answer["good"] or not place.expected else f", expected {answer['expect']}"
         said.append(f"{answer['kind']} at {target}:{answer['port']}: {answer['verdict']}{detail}, {round(answer['latency'] * 1000, 1):g} ms{wrong}")
-    return _field("answers now", *said)
+    return _field("answers now", *said) if said else []
 
 
 def _lets_in(place: Place) -> list[str]:
@@ -221,7 +221,7 @@ def _next(place: Place) -> list[str]:
 
 
 def _outside(one: Outside) -> list[str]:
-    lines = _wrapped("", f"{one.port} of {one.name}, on no host of this inventory")
+    lines = _wrapped(f"{one.port} of {one.name}, on no host of this inventory")
     if one.addresses:
         lines += _field("called at", ", ".join(one.addresses))
     if one.cluster:
