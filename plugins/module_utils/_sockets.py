@@ -54,7 +54,6 @@ class Listener:
         return (4, 6) if self.family == 6 and not self.v6only and self.address == "::" else (self.family,)
 
     @property
-    @property
     def holders(self) -> tuple[Owner, ...]:
         """All processes that are seen to hold it."""
         return (self.owner, *self.others) if self.owner is not None else ()

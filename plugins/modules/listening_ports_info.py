@@ -130,7 +130,7 @@ def main() -> None:
     options = {"owners": {"type": "bool", "default": True}, "unix": {"type": "bool", "default": False}}
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
-        seen = look(module, owners=module.params["owners"], unix=module.params["unix"])
+        seen = look(module, processes=module.params["owners"], unix=module.params["unix"])
     except SocketsError as error:
         module.fail_json(msg=str(error))
     if seen.unknown:
