@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
@@ -146,3 +147,133 @@ def test_an_unknown_owner_is_never_ignored_by_name() -> None:
 
 def test_what_is_expected_cannot_be_ignored_away() -> None:
     assert found([WEB], [], Ignored()) == ["web: nothing listens on 80/tcp"]
+
+
+# Whose they are.
+
+PROXY = Owner(7, "docker-proxy", "docker.service")
+OWNED = dataclasses.replace(WEB, owner=("nginx", "edge-*"))
+SHOP = dataclasses.replace(WEB, name="shop", container=True)
+DOCKERS = "container shop_web, published by docker-proxy (pid 7, docker.service)"
+
+
+def published(where: str = "0.0.0.0:80", *containers: str, owner: Owner | None = PROXY) -> Listener:
+    """A port that Docker publishes."""
+    return dataclasses.replace(on(where, owner=owner), containers=containers or ("shop_web",), uid=0 if owner else -1)
+
+
+@pytest.mark.parametrize(
+    ("expected", "listeners"),
+    [
+        ([OWNED], [on("0.0.0.0:80"), on(":::80")]),
+        ([OWNED], [on("0.0.0.0:80", owner=Owner(3, "python3", "edge-1.service"))]),
+        ([OWNED], [dataclasses.replace(on("0.0.0.0:80", owner=Owner(3, "sh", "")), others=(NGINX,))]),  # inherited
+        ([SHOP], [published()]),
+        ([SHOP], [published(owner=None)]),  # by address translation alone
+        ([SHOP], [dataclasses.replace(on("0.0.0.0:80"), containers=("shop_web",))]),  # in the host's network
+        ([dataclasses.replace(SHOP, owner=("shop_*",))], [published(), published(":::80")]),
+        ([WEB], [on("0.0.0.0:80", owner=Owner(5, "dockerd", ""))]),  # its API, not a container's port
+        ([OWNED, dataclasses.replace(WEB, name="other", owner=("apache2",))], [on("0.0.0.0:80", owner=Owner(3, "apache2", ""))]),  # either line's
+    ],
+)
+def test_the_right_owner_is_silent(expected: list[Expected], listeners: list[Listener]) -> None:
+    assert found(expected, listeners) == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "listeners", "text"),
+    [
+        (
+            [OWNED],
+            [on("0.0.0.0:80", owner=Owner(3, "python3", "")), on(":::80", owner=Owner(3, "python3", ""))],
+            "web: 80/tcp must be held by nginx or edge-*; it is python3 (pid 3)",
+        ),
+        ([OWNED], [on("0.0.0.0:80", owner=None)], "web: 80/tcp must be held by nginx or edge-*; no process is seen to hold it"),
+        ([OWNED], [on("0.0.0.0:80"), on("0.0.0.0:80", owner=Owner(3, "thief", ""))], "web: 80/tcp must be held by nginx or edge-*; it is thief (pid 3)"),
+        ([SHOP], [on("0.0.0.0:80")], "shop: 80/tcp must be held by a container; it is nginx (pid 42, nginx.service)"),
+        ([WEB], [published()], f"web: 80/tcp must be held by a process of the host itself; it is {DOCKERS}"),
+        ([WEB], [published(owner=None)], "web: 80/tcp must be held by a process of the host itself; it is container shop_web, published without a socket"),
+        ([dataclasses.replace(SHOP, owner=("mail_*",))], [published()], f"shop: 80/tcp must be held by mail_*; it is {DOCKERS}"),
+        ([], [published()], f"80/tcp listens on 0.0.0.0, and nothing in the map explains it; it is {DOCKERS}"),
+        ([dataclasses.replace(SHOP, bind="loopback")], [published()], f"shop: 80/tcp listens on 0.0.0.0, expected loopback; it is {DOCKERS}"),
+        ([SHOP], [], "shop: nothing listens on 80/tcp"),
+        (
+            [SHOP],
+            [dataclasses.replace(on("0.0.0.0:80", owner=PROXY), containers=())],
+            "shop: 80/tcp must be held by a container; it is docker-proxy (pid 7, docker.service)",
+        ),
+        (
+            [RANGE, dataclasses.replace(RANGE, name="calls", owner=("asterisk",))],
+            [dataclasses.replace(on("0.0.0.0:1500", "udp", PROXY), containers=("x",))],
+            "rtp: 1500/udp must be held by a process of the host itself; it is container x, published by docker-proxy (pid 7, docker.service)",
+        ),
+    ],
+)
+def test_the_wrong_owner_is_one_finding(expected: list[Expected], listeners: list[Listener], text: str) -> None:
+    assert found(expected, listeners) == [text]
+
+
+def test_a_finding_of_an_owner_has_all_that_a_program_needs() -> None:
+    (finding,) = compare([OWNED], [on("0.0.0.0:80", owner=Owner(3, "x", "")), on(":::80", owner=Owner(4, "x", ""))], [], EPHEMERAL).findings
+    assert finding == {
+        "kind": "wrong owner",
+        "name": "web",
+        "transport": "tcp",
+        "port": "80",
+        "expected": "nginx or edge-*",
+        "actual": ["0.0.0.0", "::"],
+        "owner": "x (pid 3), x (pid 4)",
+        "why": "port_map.yml:7 services.web",
+        "text": "web: 80/tcp must be held by nginx or edge-*; it is x (pid 3), x (pid 4)",
+    }
+
+
+def test_who_is_ignored_may_share_a_port_but_not_take_it() -> None:
+    thief = on("192.0.2.1:80", owner=Owner(3, "thief", ""))
+    assert found([OWNED], [on("0.0.0.0:80"), thief], Ignored(process="thief")) == []
+    assert len(found([OWNED], [thief], Ignored(process="thief"))) == 1
+
+
+def test_what_docker_does_not_say_is_one_finding() -> None:
+    """Not one for each of its ports, and never silence."""
+    dark = [dataclasses.replace(published(where), containers=None) for where in ("0.0.0.0:80", ":::80", "0.0.0.0:81")]
+    expected = [dataclasses.replace(SHOP, owner=("shop_*",)), dataclasses.replace(WEB, name="other", ports=Span(81, 81))]
+    (finding,) = compare(expected, dark, [], EPHEMERAL, unknown="no answer").findings
+    assert finding["kind"] == "wrong owner"
+    assert finding["text"] == "80/tcp, 81/tcp: it is not known whose containers are behind: no answer"
+    assert [one["text"] for one in compare([SHOP], [], [], EPHEMERAL, unknown="no answer").findings] == [
+        "shop: nothing listens on 80/tcp",
+        "it is not known which ports Docker publishes: no answer",
+    ]
+
+
+def test_what_is_bound_to_lo_is_not_there_for_others() -> None:
+    local = dataclasses.replace(on("0.0.0.0:80"), interface="lo")
+    assert found([WEB], [local]) == ["web: 80/tcp listens on 0.0.0.0%lo, expected any; it is nginx (pid 42, nginx.service)"]
+    assert found([LOCAL], [local]) == found([], [local]) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [({"user": "root"}, True), ({"user": "0"}, True), ({"user": "www-data"}, False), ({"container": "shop_*"}, True), ({"container": "mail"}, False)],
+)
+def test_patterns_for_users_and_containers(pattern: dict[str, t.Any], matches: bool) -> None:
+    assert (found([], [published()], Ignored(**pattern)) == []) is matches
+    assert len(found([], [on("0.0.0.0:80")], Ignored(container="?*"))) == 1, "what is in no container is not ignored by its name"
+    assert len(found([], [published(owner=None)], Ignored(user="*?"))) == 1, "a port without a socket is nobody's"
+
+
+def test_each_listener_is_told_with_what_is_made_of_it() -> None:
+    public = dataclasses.replace(WEB, exposure="public")
+    listeners = [on("0.0.0.0:80"), on("127.0.0.1:80"), on("0.0.0.0:81"), on("0.0.0.0:82"), on("127.0.0.1:83"), on("127.0.0.1:84"), on("0.0.0.0:85")]
+    plain = Expected("plain", "tcp", Span(84, 85), "any", False, "")
+    told = compare([public, plain, dataclasses.replace(plain, bind="loopback")], listeners, [Ignored(ports=Span(82, 82))], EPHEMERAL).data()
+    assert [(one["port"], one["address"], one["expected"], one["exposure"], one["ignored"]) for one in told] == [
+        (80, "0.0.0.0", ["web"], "public", False),
+        (80, "127.0.0.1", [], "loopback", True),
+        (81, "0.0.0.0", [], "unexpected", False),
+        (82, "0.0.0.0", [], "unexpected", True),
+        (83, "127.0.0.1", [], "loopback", True),
+        (84, "127.0.0.1", ["plain"], "loopback", False),
+        (85, "0.0.0.0", ["plain"], "", False),
+    ]

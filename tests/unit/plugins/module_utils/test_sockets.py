@@ -308,3 +308,41 @@ def test_the_ephemeral_ports_are_where_clients_come_from() -> None:
         assert made.getsockname()[1] in ephemeral_ports()
     with pytest.raises(SocketsError):
         ephemeral_ports("/nonexistent")
+
+
+def test_init_comes_last_and_who_is_called_otherwise_is_told_too(tmp_path: pathlib.Path) -> None:
+    """systemd keeps a socket unit's socket open beside the service that it gave it to."""
+    process(tmp_path, 1, "systemd", "0::/init.scope\n", [7, 8])
+    process(tmp_path, 30, "sshd", "0::/system.slice/ssh.service\n", [7])
+    process(tmp_path, 31, "sshd", "0::/system.slice/ssh.service\n", [7])
+    found = holders(str(tmp_path))
+    assert [(one.pid, one.unit) for one in found[7]] == [(30, "ssh.service"), (1, "init.scope")]
+    assert [one.process for one in found[8]] == ["systemd"]
+
+
+@pytest.mark.parametrize(
+    ("init", "cgroup", "container"),
+    [
+        ("/init.scope", f"/system.slice/docker-{'a' * 64}.scope", "a" * 64),
+        ("/init.scope", f"/docker/{'a' * 64}", "a" * 64),
+        ("/init.scope", f"/docker/{'a' * 64}/docker/{'b' * 64}/x.service", "b" * 64),  # an engine in a container
+        ("/init.scope", f"/machine.slice/libpod-{'a' * 64}.scope/container", "a" * 64),
+        ("/init.scope", "/system.slice/docker.service", ""),
+        ("/init.scope", f"/system.slice/docker-{'a' * 63}.scope", ""),
+        (f"/docker/{'a' * 64}/init.scope", f"/docker/{'a' * 64}/system.slice/nginx.service", ""),  # we are in that container ourselves
+        (f"/docker/{'a' * 64}/init.scope", f"/docker/{'a' * 64}/docker/{'b' * 64}", "b" * 64),
+    ],
+)
+def test_the_container_is_read_from_the_cgroup(tmp_path: pathlib.Path, init: str, cgroup: str, container: str) -> None:
+    process(tmp_path, 1, "init", f"0::{init}\n", [])
+    process(tmp_path, 10, "server", f"0::{cgroup}\n", [7])
+    assert holders(str(tmp_path))[7][0].container == container
+
+
+def test_what_only_the_host_itself_reaches() -> None:
+    def one(address: str, interface: str = "") -> Listener:
+        return Listener("tcp", address, 1, 6 if ":" in address else 4, False, interface, 0, 1)
+
+    assert [one(address).is_local for address in ("127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "192.0.2.1")] == [True, True, True, False, False, False]
+    assert one("0.0.0.0", "lo").is_local and one("::", "lo").is_local and not one("0.0.0.0", "eth0").is_local
+    assert [one("0.0.0.0", "lo").where, one("::").where] == ["0.0.0.0%lo", "::"]

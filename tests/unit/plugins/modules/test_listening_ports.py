@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pathlib
+import pwd
 import socket
 import typing as t
 
@@ -75,6 +78,10 @@ def test_an_address_may_be_spelt_in_every_way(capfd: pytest.CaptureFixture[str],
         ({"expected": [{"name": "a", "ports": "80", "bind": [1]}]}, "expected[0].bind: [1]"),
         ({"expected": [{"name": "a", "ports": "²"}]}, "expected[0].ports: '²'"),  # a digit, to str.isdigit()
         ({"expected": [{"name": "a", "ports": "80", "bind": ["fe80::1%lo"]}]}, "expected[0].bind: ['fe80::1%lo']"),
+        ({"expected": [{"name": "a", "ports": "80", "owner": [" "]}]}, "expected[0].owner[0]: ' ' must be a name or a pattern"),
+        ({"expected": [], "ignore": [{"process": ""}]}, "ignore[0].process: ''"),
+        ({"expected": [], "expected_unix": [{"path": "run/x.sock"}]}, "expected_unix[0].path: 'run/x.sock' must be an absolute path"),
+        ({"expected": [], "expected_unix": [{"path": "@"}]}, "expected_unix[0].path: '@'"),
         ({"expected": [], "ignore": [{"ports": "x"}]}, "ignore[0].ports: 'x'"),
         ({"expected": [], "ignore": [{"ports": ""}]}, "ignore[0].ports: ''"),  # an empty variable must not ignore everything
         ({"expected": [{"ports": "80"}]}, "missing required arguments: name"),
@@ -108,3 +115,32 @@ def test_info_lists_what_listens(capfd: pytest.CaptureFixture[str], port: int) -
     assert ours["pid"] is not None
     (nameless,) = [one for one in run(capfd, listening_ports_info, owners=False)["listeners"] if one["port"] == port]
     assert (nameless["pid"], nameless["process"], nameless["unit"]) == (None, None, None)
+
+
+def test_the_wrong_owner_fails(capfd: pytest.CaptureFixture[str], port: int) -> None:
+    expected = {"name": "test", "ports": str(port), "bind": "loopback", "exposure": "loopback"}
+    failed = run(capfd, expected=[{**expected, "owner": ["redis*"]}], ignore=[EVERYTHING_ELSE])
+    assert failed["msg"].startswith(f"test: {port}/tcp must be held by redis*; it is ")
+    (ours,) = [one for one in failed["listeners"] if one["port"] == port]
+    assert (ours["expected"], ours["exposure"], ours["ignored"], ours["containers"]) == (["test"], "loopback", False, [])
+    assert ours["user"] == pwd.getpwuid(os.getuid()).pw_name
+    assert run(capfd, expected=[{**expected, "owner": ["redis*", ours["process"]]}], ignore=[EVERYTHING_ELSE])["findings"] == []
+
+
+@pytest.mark.parametrize("module", [listening_ports, listening_ports_info])
+def test_unix_sockets_are_told_if_asked_for(capfd: pytest.CaptureFixture[str], tmp_path: pathlib.Path, module: t.Any) -> None:
+    options: dict[str, t.Any] = {"expected": [], "ignore": [EVERYTHING_ELSE]} if module is listening_ports else {}
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        (ours,) = [one for one in run(capfd, module, unix=True, **options)["unix"] if one["path"] == path]
+        assert (ours["type"], ours["abstract"], ours["reached"], ours["pid"]) == ("stream", False, True, os.getpid())
+        assert "unix" not in run(capfd, module, **options)
+
+
+def test_an_expected_unix_socket(capfd: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "socket")
+    failed = run(capfd, expected=[], expected_unix=[{"path": path}], ignore=[EVERYTHING_ELSE])
+    assert (failed["failed"], failed["msg"]) == (True, f"nothing listens on {path}")
+    assert isinstance(failed["unix"], list)
