@@ -110,7 +110,7 @@ class Installation:
 
     def files(self, wanted: Wanted) -> dict[str, tuple[bytes, int]]:
         """The files as they must be, each with its mode."""
-        own = os.stat(os.path.join(self._root, wanted.directory.lstrip("/"))).st_uid == os.geteuid()
+        own = os.stat(self.place(wanted.directory)).st_uid == os.geteuid()
         values = {
             "python": wanted.python,
             "program": f"/{PROGRAM}",
@@ -159,7 +159,11 @@ class Installation:
 
     def metrics(self, directory: str) -> str:
         """The file that the program writes."""
-        return os.path.join(self._root, directory.lstrip("/"), FILE)
+        return os.path.join(self.place(directory), FILE)
+
+    def place(self, path: str) -> str:
+        """Where a path of the host is."""
+        return os.path.join(self._root, path.lstrip("/"))
 
     def forget(self, directory: str) -> None:
         """Remove what was written into a directory. Raises OSError."""

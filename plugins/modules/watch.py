@@ -187,7 +187,7 @@ def present(module: AnsibleModule, installation: Installation) -> dict:
     config = {key: params[key] for key in ("listeners", "ignore", "strict", "policy", "questions")}
     watch = Watch.from_data(config)
     module.no_log_values.update(value for asked in watch.questions for value in secrets(asked))
-    directory = checked_directory(params["textfile_dir"])
+    directory = checked_directory(installation, params["textfile_dir"])
     if not installation.systemd_runs:
         raise RefusedError("this host is not run by systemd, so nothing would look at it")
     program = archive(PROGRAM, sources(PROGRAM))
@@ -221,11 +221,11 @@ def check_numbers(params: dict) -> None:
             raise RefusedError(f"{key}: {params[key]} must be from {low} to {high} seconds")
 
 
-def checked_directory(path: str) -> str:
+def checked_directory(installation: Installation, path: str) -> str:
     """The directory that is to be written into. Raises RefusedError."""
     if DIRECTORY.fullmatch(path) is None or ".." in path.split("/"):
         raise RefusedError(f"textfile_dir: {path} must be an absolute path of letters, digits, dots, dashes, underscores")
-    if not os.path.isdir(path):
+    if not os.path.isdir(installation.place(path)):
         raise RefusedError(f"textfile_dir: {path} is no directory on this host: install node exporter, or say where its textfile collector reads")
     return os.path.normpath(path)
 

@@ -59,7 +59,7 @@ class Watched:
             {"name": "api", "target": address, "port": PORT, "kind": "http", "http": {"path": "/health"}, "labels": labels} for address in ("127.0.0.1", "::1")
         ]
         policy = {"state_dir": str(self.host.state_dir), "boot": False}
-        listeners = [{"name": "api", "ports": str(PORT), "owner": ["python3*"], "origin": "map.yml:3"}]
+        listeners = [{"name": "api", "ports": str(PORT), "owner": ["python*"], "origin": "map.yml:3"}]
         self.config.write_text(written({"listeners": listeners, "questions": questions, "policy": policy, **more}))
 
     def run(self, rights: str = RIGHTS) -> dict[str, float]:
