@@ -118,7 +118,8 @@ def _check_status(question: Question, response: http.client.HTTPResponse) -> Non
 
 def _metrics(question: Question, response: http.client.HTTPResponse) -> str:
     _check_status(question, response)
-    return f"status {response.status}, {count_samples(_blocks(response))} samples"
+    samples = count_samples(_blocks(response))
+    return f"status {response.status}, {samples} sample{'' if samples == 1 else 's'}"
 
 
 def _blocks(response: http.client.HTTPResponse) -> t.Iterator[bytes]:

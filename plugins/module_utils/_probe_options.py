@@ -25,20 +25,6 @@ DEFAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "prometheus": ("/metrics", ("200",)),
     "websocket": ("/", ("101",)),
 }
-HARMLESS = {  # headers of a request whose values may be shown
-    "accept",
-    "accept-language",
-    "cache-control",
-    "content-type",
-    "host",
-    "origin",
-    "referer",
-    "sec-websocket-protocol",
-    "user-agent",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-}
 
 _HTTP: Data = {
     "scheme": {"type": "str", "choices": ["http", "https"], "default": "http"},
@@ -133,11 +119,6 @@ def answer_data(answer: Answer) -> Data:
         "why": asked.why,
         "labels": dict(asked.labels),
     }
-
-
-def secrets(asked: Question) -> set[str]:
-    """What must not be shown of a question: passwords and tokens that a request carries."""
-    return {value for name, value in asked.http.request_headers if value and name.lower() not in HARMLESS}
 
 
 def _filled(data: t.Mapping[str, t.Any], spec: Data, where: str) -> Data:

@@ -53,10 +53,15 @@ options:
         required: true
       kind:
         description:
-          - How to ask. V(tcp) connects, V(http) sends a GET request.
-          - V(dns) sends a DNS query over UDP, V(udp) any datagram. A UDP service that does not answer looks filtered.
+          - How to ask. V(tcp) connects and no more, V(tls) shakes hands. A service may accept connections long before it answers anybody, so
+            prefer the kind that speaks its language.
+          - V(http) sends a GET request. V(prometheus) does, too, and reads the metrics as Prometheus does. V(websocket) asks for an upgrade
+            and checks that the answer is to this very request.
+          - V(postgresql) asks whether it speaks TLS, which PostgreSQL answers without a login. V(redis) sends PING. V(ssh) reads the banner.
+          - V(dns) sends a DNS query over UDP, V(ntp) asks a time server whether it is synchronised, V(udp) sends any datagram. A UDP
+            service that does not answer looks filtered.
         type: str
-        choices: [tcp, udp, dns, http]
+        choices: [tcp, udp, dns, http, tls, websocket, postgresql, redis, ntp, ssh, prometheus]
         default: tcp
       expect:
         description: What must come out. V(blocked) means filtered.
@@ -64,9 +69,13 @@ options:
         choices: [open, blocked]
         default: open
       timeout:
-        description: How many seconds to wait for an answer. V(http) waits as long for the connection, and again for the answer to its request.
+        description: How many seconds the question may take as a whole, however slowly the answer drips in.
         type: float
         default: 2
+      slower_than:
+        description: How many seconds a right answer may take. One that took longer is a wrong answer, once it was asked for again. V(0) is as long as it likes.
+        type: float
+        default: 0
       source:
         description: The address to ask from.
         type: str
@@ -75,8 +84,12 @@ options:
         description: Where the expectation comes from, for people.
         type: str
         default: ""
+      labels:
+        description: The asker's own notes. They are not looked at, and come back with the answer.
+        type: dict
+        default: {}
       http:
-        description: Details for O(questions[].kind=http).
+        description: Details for O(questions[].kind=http), O(questions[].kind=websocket) and O(questions[].kind=prometheus).
         type: dict
         default: {}
         suboptions:
@@ -86,37 +99,98 @@ options:
             choices: [http, https]
             default: http
           path:
-            description: What to get.
+            description: What to get. C(/) if unset, C(/metrics) for O(questions[].kind=prometheus).
             type: str
-            default: /
           host:
             description: The host name asked for, in the header C(Host) and in TLS's server name. The address if empty.
             type: str
             default: ""
           status:
-            description: Status codes that are right, as codes or ranges.
+            description:
+              - Status codes that are right, as codes or ranges. C(200-399) if unset, C(200) for O(questions[].kind=prometheus).
+              - Not looked at for O(questions[].kind=websocket), where only 101 is right.
             type: list
             elements: str
-            default: ["200-399"]
           location:
             description: Regular expression that the whole header C(Location) must match. Redirects are not followed.
             type: str
             default: ""
+          headers:
+            description: Headers that the answer must have, each with a regular expression that its whole value must match.
+            type: dict
+            default: {}
           body:
             description: Regular expression that must be found in the body's first 64 KiB.
             type: str
             default: ""
+          request_headers:
+            description:
+              - Headers to send, each with its value. They replace the usual ones of these names.
+              - They are not shown anywhere.
+            type: dict
+            default: {}
           verify:
-            description: Whether the certificate must be valid for O(questions[].http.host).
+            description: Whether this host must trust the certificate, for O(questions[].http.host).
             type: bool
             default: false
+          days_left:
+            description: How many more days the certificate must be valid. V(0) is not to look.
+            type: int
+            default: 0
+      tls:
+        description:
+          - What the certificate must be, for O(questions[].kind=tls) and for all that is asked by TLS.
+          - With O(questions[].kind=postgresql), TLS is spoken only where this is set.
+        type: dict
+        suboptions:
+          server_name:
+            description: The name asked for in TLS (SNI). O(questions[].http.host) or none if empty.
+            type: str
+            default: ""
+          verify:
+            description: Whether this host must trust the certificate, for that name or else for the address.
+            type: bool
+            default: false
+          names:
+            description: Host names and addresses that the certificate must be for, whoever signed it.
+            type: list
+            elements: str
+            default: []
+          days_left:
+            description: How many more days the certificate must be valid. V(0) is not to look.
+            type: int
+            default: 0
+      dns:
+        description: Details for O(questions[].kind=dns).
+        type: dict
+        default: {}
+        suboptions:
+          name:
+            description: The name to look up. Without one, any answer is right; with one, it must have a record.
+            type: str
+            default: ""
+          type:
+            description: The type of the record.
+            type: str
+            choices: [A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, SRV, CAA]
+            default: A
+      redis:
+        description: Details for O(questions[].kind=redis).
+        type: dict
+        default: {}
+        suboptions:
+          auth:
+            description: Whether it must want a password. V(any) is whether or not. None is ever sent.
+            type: str
+            choices: [none, required, any]
+            default: none
   concurrency:
-    description: How many questions are under way at once at most.
+    description: How many questions are under way at once at most. Fewer where the host does not let the module open as many files.
     type: int
     default: 128
   retries:
     description:
-      - How often a question that should have been answered, and was not in time, is asked again; each time few at once, with twice the patience.
+      - How often a question that should have been answered, and was not in time or too slowly, is asked again; each time few at once, with twice the patience.
       - No other answer is asked for again.
     type: int
     default: 2
@@ -144,7 +218,15 @@ EXAMPLES = r"""
         target: 203.0.113.11
         port: 443
         kind: http
-        http: {scheme: https, host: api.alfred.example.com, path: /health, status: ["200"]}
+        http: {scheme: https, host: api.alfred.example.com, path: /health, status: ["200"], verify: true, days_left: 14}
+
+- name: What stands behind it answers in its own words
+  alfred.portmap.probe:
+    questions:
+      - {name: database, target: 203.0.113.14, port: 5432, kind: postgresql, tls: {names: [database.internal]}}
+      - {name: cache, target: 203.0.113.14, port: 6379, kind: redis, redis: {auth: required}, slower_than: 0.5}
+      - {name: names, target: 203.0.113.15, port: 53, kind: dns, dns: {name: core.internal}}
+      - {name: metrics, target: 203.0.113.12, port: 9100, kind: prometheus}
 """
 
 RETURN = r"""
@@ -176,7 +258,7 @@ answers:
       description: Whether the answer is as expected.
       type: bool
     detail:
-      description: More about the answer, such as the HTTP status.
+      description: More about the answer in words for people, such as C(status 500) or C(wants a password (NOAUTH\)).
       type: str
     latency:
       description: Seconds until the answer.
@@ -184,6 +266,12 @@ answers:
     why:
       description: Where the expectation comes from.
       type: str
+    source:
+      description: The address asked from, if one was given.
+      type: str
+    labels:
+      description: The asker's own notes.
+      type: dict
 findings:
   description: The answers that are not as expected, with C(text), all of it in one line.
   returned: always
@@ -191,15 +279,29 @@ findings:
   elements: dict
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.alfred.portmap.plugins.module_utils._probe import answer_data, ask_all, question
-from ansible_collections.alfred.portmap.plugins.module_utils._probe_options import SPEC, secrets
+from ansible_collections.alfred.portmap.plugins.module_utils._probe_options import SPEC
+
+
+class Module(AnsibleModule):
+    """Does not repeat its options: there may be thousands of questions, and requests may carry passwords."""
+
+    def exit_json(self, **result: t.Any) -> t.NoReturn:
+        """Succeed."""
+        super().exit_json(**{**result, "invocation": {}})
+
+    def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn:
+        """Fail, be it by options that can't be read."""
+        super().fail_json(msg, **{**result, "invocation": {}})
 
 
 def main() -> None:
     """Read the options, ask, end the module."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "questions": {"type": "list", "elements": "dict", "required": True, "options": SPEC},
             "concurrency": {"type": "int", "default": 128},
@@ -207,17 +309,14 @@ def main() -> None:
             "fail_on_findings": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
-        no_log=True,  # keeps thousands of questions, and what their requests carry, out of the host's log
+        no_log=True,  # nor in the host's log
     )
     questions = []
     for index, data in enumerate(module.params["questions"]):
         try:
-            asked = question(data)
+            questions.append(question(data))
         except ValueError as error:
-            # Whatever the questions carry: nothing of them is shown where not all could be read.
-            module.fail_json(msg=f"questions[{index}] ({data['name']}): {error}", answers=[], findings=[], invocation={})
-        questions.append(asked)
-        module.no_log_values.update(secrets(asked))
+            module.fail_json(msg=f"questions[{index}] ({data['name']}): {error}", answers=[], findings=[])
     if module.params["concurrency"] < 1:
         module.fail_json(msg=f"concurrency: {module.params['concurrency']} must be at least 1", answers=[], findings=[])
     if module.params["retries"] < 0:

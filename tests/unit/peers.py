@@ -53,6 +53,29 @@ def server(talk: Talk | None = None, address: str = "127.0.0.1", context: ssl.SS
 
 
 @contextlib.contextmanager
+def quick_server(answer: bytes | None) -> t.Iterator[int]:
+    """One thread for thousands of clients: each gets the answer at once, and may say whatever it likes. Gives its port."""
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _peer = listening.accept()
+                    with client, contextlib.suppress(OSError):
+                        if answer is not None:
+                            client.sendall(answer)
+                            client.shutdown(socket.SHUT_WR)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+
+
+@contextlib.contextmanager
 def datagrams(reply: t.Callable[[bytes], bytes | None], address: str = "127.0.0.1") -> t.Iterator[int]:
     """A UDP server that answers each datagram, or does not."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as udp:

@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
+import json
+import os
+import re
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import typing as t
 
 import pytest
-from peers import Talk, datagrams, drip, drip_a_body, http, issue, mute, says, server, unused
+from peers import Talk, datagrams, drip, drip_a_body, http, issue, mute, quick_server, says, server, unused
 
-from ansible_collections.alfred.portmap.plugins.module_utils import _probe_wire
+from ansible_collections.alfred.portmap.plugins.module_utils import _probe, _probe_wire
 from ansible_collections.alfred.portmap.plugins.module_utils._probe import LATE, Answer, Http, Question, ask, ask_all, authority
 
 LOOPBACK = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -251,3 +258,74 @@ def test_nothing_else_is_asked_again() -> None:
         answers = ask_all([Question("api", "127.0.0.1", port, kind="http"), closed, Question("open", "127.0.0.1", port, expect="blocked")])
     assert [answer.verdict for answer in answers] == ["wrong answer", "refused", "open"]
     assert len(heard) == 1
+
+
+def later(seconds: float, heard: list[bytes]) -> Talk:
+    """Answer rightly, and take one's time; only the first time if `heard` is to be empty then."""
+
+    def talk(client: socket.socket) -> None:
+        threading.Event().wait(seconds)
+        says(http(), heard)(client)
+
+    return talk
+
+
+def test_a_right_answer_that_takes_too_long_is_wrong() -> None:
+    heard: list[bytes] = []
+    with server(later(0.3, heard)) as port:
+        (answer,) = ask_all([Question("api", "127.0.0.1", port, kind="http", slower_than=0.2)], retries=1)
+        assert ask(Question("api", "127.0.0.1", port, kind="http", slower_than=30)).detail == "status 200"
+    assert answer.verdict == "wrong answer" and not answer.good
+    assert re.fullmatch(r"took [0-9.]+ s, expected at most 0.2 s", answer.detail)
+    assert len(heard) == 3, "asked again first: a busy moment is no finding"
+
+
+def test_slow_for_a_moment_is_no_finding() -> None:
+    waits = iter([0.5])
+    with server(lambda client: later(next(waits, 0), [])(client)) as port:
+        (answer,) = ask_all([Question("api", "127.0.0.1", port, kind="http", slower_than=0.4)])
+    assert (answer.verdict, answer.detail, answer.good) == ("open", "status 200", True)
+
+
+def test_an_answer_that_breaks_our_reading_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(_question: Question) -> tuple[str, str]:
+        raise RecursionError("whatever a peer may find")
+
+    monkeypatch.setitem(_probe._ASKERS, "redis", stumble)
+    with server() as port:
+        bad, good = ask_all([Question("bad", "127.0.0.1", port, kind="redis"), Question("good", "127.0.0.1", port)])
+    assert (bad.verdict, bad.detail, good.verdict) == ("wrong answer", "an answer that can't be read (RecursionError)", "open")
+
+
+MANY = """
+import collections, json, resource, sys, threading
+from ansible_collections.alfred.portmap.plugins.module_utils._probe import ask_all, question
+questions = [question(one) for one in json.load(sys.stdin)]
+resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+most, start = 0, threading.Thread.start
+def counted(self):
+    global most
+    start(self)
+    most = max(most, threading.active_count())
+threading.Thread.start = counted
+answers = ask_all(questions, concurrency=1000, retries=0)
+print(json.dumps([most, collections.Counter(f"{a.question.kind} {a.verdict} {a.detail}" for a in answers)]))
+"""
+
+
+@pytest.mark.parametrize(("files", "threads"), [(80, range(30, 60)), (20, range(1))])
+def test_thousands_of_questions_with_few_files(files: int, threads: range) -> None:
+    """Two sockets and a file each would be too many, and so would be a thousand at a time."""
+    count = 5000 if files == 80 else 48
+    kinds = {"tcp": None, "http": http(), "redis": b"+PONG\r\n", "ssh": b"SSH-2.0-x\r\n"}
+    with contextlib.ExitStack() as stack:
+        ports = {kind: stack.enter_context(quick_server(answer)) for kind, answer in kinds.items()}
+        mixed = itertools.islice(itertools.cycle(ports.items()), count)
+        questions = [{"name": "q", "target": "127.0.0.1", "port": port, "kind": kind, "timeout": 30} for kind, port in mixed]
+        program = [sys.executable, "-c", MANY.replace("FILES", str(files))]
+        done = subprocess.run(
+            program, input=json.dumps(questions), text=True, capture_output=True, env={**os.environ, "PYTHONPATH": ":".join(sys.path)}, check=True
+        )
+    most, found = json.loads(done.stdout)
+    assert most in threads
+    assert found == dict.fromkeys(["tcp open ", "http open status 200", "redis open PONG", "ssh open SSH-2.0-x"], count // 4)

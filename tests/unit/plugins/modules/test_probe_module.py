@@ -12,6 +12,7 @@ import typing as t
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.alfred.portmap.plugins.module_utils._probe import question
 from ansible_collections.alfred.portmap.plugins.modules import probe
 
 
@@ -74,6 +75,10 @@ QUESTION = {"name": "q", "target": "127.0.0.1", "port": 80}
         ({"questions": [{**QUESTION, "kind": "http", "http": {"body": "["}}]}, "questions[0] (q): body: unterminated character set"),
         ({"questions": [{**QUESTION, "kind": "icmp"}]}, "kind must be one of"),
         ({"questions": [{**QUESTION, "expect": "refused"}]}, "expect must be one of"),
+        ({"questions": [{**QUESTION, "http": {"days_left": -1}}]}, "questions[0] (q): days_left -1 must not be negative"),
+        ({"questions": [{**QUESTION, "redis": {"auth": "maybe"}}]}, "auth must be one of"),
+        ({"questions": [{**QUESTION, "tls": {"nmaes": []}}]}, "nmaes"),
+        ({"questions": [QUESTION], "retries": -1}, "retries: -1 must not be negative"),
         ({"questions": [QUESTION], "concurrency": 0}, "concurrency: 0 must be at least 1"),
     ],
 )
@@ -81,3 +86,27 @@ def test_wrong_options(capfd: pytest.CaptureFixture[str], options: dict[str, t.A
     answer = run(capfd, **options)
     assert answer["failed"] is True
     assert message in answer["msg"]
+
+
+def test_a_question_means_the_same_with_and_without_ansible(capfd: pytest.CaptureFixture[str], ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    least = {"name": "q", "target": "127.0.0.1", "port": ports[0]}
+    asked = [{**least, "labels": {"host": "a", "family": 4}}, {**least, "http": {"path": "/x"}, "tls": {"names": ["a.example"]}, "redis": {}, "dns": {}}]
+    seen: list[t.Any] = []
+    monkeypatch.setattr(probe, "ask_all", lambda questions, *_numbers: seen.extend(questions) or [])
+    run(capfd, questions=asked)
+    assert seen == [question(one) for one in asked]
+
+
+def test_labels_come_back(capfd: pytest.CaptureFixture[str], ports: tuple[int, int]) -> None:
+    answer = run(capfd, questions=[{"name": "q", "target": "127.0.0.1", "port": ports[0], "source": "127.0.0.2", "labels": {"family": 4}}])
+    assert (answer["answers"][0]["labels"], answer["answers"][0]["source"]) == ({"family": 4}, "127.0.0.2")
+
+
+@pytest.mark.parametrize("bad", [{}, {"port": 0}, {"kind": "icmp"}, {"prot": 1}])
+def test_what_a_request_carries_is_not_shown(capfd: pytest.CaptureFixture[str], ports: tuple[int, int], bad: dict[str, t.Any]) -> None:
+    asked = {"name": "q", "target": "127.0.0.1", "port": ports[1], "kind": "http", "http": {"request_headers": {"Authorization": "Bearer hunter2"}}, **bad}
+    with patch_module_args({"questions": [asked], "fail_on_findings": False}), pytest.raises(SystemExit):
+        probe.main()
+    out = capfd.readouterr()
+    assert "hunter2" not in out.out + out.err
+    assert json.loads(out.out).get("failed", False) == bool(bad)
