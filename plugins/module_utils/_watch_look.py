@@ -58,6 +58,7 @@ class Look:
     findings: list[Finding] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)  # of the checks that could be made
     complete: bool = True
+    down: set[tuple[str, str]] = field(default_factory=set)  # (service, port) that is not where it must listen
 
     def find(self, check: str, subject: str, text: str) -> None:
         """Add a finding, in words that stay the same as long as it does."""
@@ -100,6 +101,7 @@ def _listens(watch: Watch, commands: Commands, seen: Look) -> list[Metric]:
     for finding in findings:
         seen.find(LISTENS, f"{finding['name'] or 'unexpected'} {finding['port']}/{finding['transport']}", finding["text"])
     wrong = {(finding["name"], finding["transport"], finding["port"]) for finding in findings}
+    seen.down = {(finding["name"], finding["port"]) for finding in findings if finding["kind"] in ("missing", "wrong address")}
     up: dict[tuple[str, str, str], int] = {}
     for line in watch.listeners:
         if line.required:
@@ -172,7 +174,8 @@ Group = tuple[str, str, str]  # service, port, kind
 def _health(watch: Watch, seen: Look) -> list[Metric]:
     """One row for each service, port and kind: the worst of its questions, and the slowest.
 
-    A local question is asked at each address at which the service may be, and one right answer will do.
+    A local question is asked at each address at which the service may be, and one right answer will do. That nobody answers where nobody
+    listens follows from a finding of the other check, and is none of its own.
     """
     groups: dict[tuple[str, bool, Group], list[Answer]] = {}
     for answer in ask_all(list(watch.questions), CONCURRENCY, retries=1):
@@ -187,7 +190,7 @@ def _health(watch: Watch, seen: Look) -> list[Metric]:
         counted = [answer for answer in answers if answer.good] if local and good else answers
         up[group] = min(up.get(group, 1), int(good))
         seconds[group] = max(seconds.get(group, 0.0), *(answer.latency for answer in counted))
-        for answer in () if good else wrong[:1] if local else wrong:
+        for answer in () if good or group[:2] in seen.down else wrong[:1] if local else wrong:
             seen.find(HEALTH, f"{group[0]} {group[1]}", _said(answer))
     return [
         Metric("portmap_health_up", "Whether a service answers its health question as it should, asked on its own host.", _labelled(up)),
