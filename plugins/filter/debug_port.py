@@ -12,9 +12,17 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.alfred.portmap.plugins.plugin_utils._debug_port import DebugPortError, ask, picture, questions
 from ansible_collections.alfred.portmap.plugins.plugin_utils._debug_port_text import text
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
+from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import checks_from
 
 
-def debug_port(plan: t.Any, port: t.Any = None, host: t.Any = None, transport: t.Any = None, observed: t.Any = None) -> dict[str, t.Any]:
+def debug_port(
+    plan: t.Any,
+    port: t.Any = None,
+    host: t.Any = None,
+    transport: t.Any = None,
+    observed: t.Any = None,
+    checks: t.Any = None,
+) -> dict[str, t.Any]:
     """See debug_port.yml."""
     planned = plain(plan)
     said = [None if value in (None, "") else str(plain(value)) for value in (port, host, transport)]
@@ -24,7 +32,11 @@ def debug_port(plan: t.Any, port: t.Any = None, host: t.Any = None, transport: t
         raise AnsibleFilterError(str(error)) from error
     found: dict[str, t.Any] = {"port": asked.port, "hosts": list(asked.hosts)}
     if observed is None:
-        return {**found, "questions": {name: questions(planned, asked, name) for name in asked.hosts}}
+        try:
+            wanted = checks_from(plain(checks or {}))
+        except (TypeError, ValueError) as error:
+            raise AnsibleFilterError(f"checks: {error}") from error
+        return {**found, "questions": {name: questions(planned, asked, name, wanted) for name in asked.hosts}}
     seen = plain(observed)
     by_host = {name: {part: (seen.get(part) or {}).get(name) for part in ("listens", "answers")} for name in asked.hosts}
     return {**found, "text": text(picture(planned, asked, by_host))}

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from ansible_collections.alfred.portmap.plugins.plugin_utils._ends import Ends
 from ansible_collections.alfred.portmap.plugins.plugin_utils._explain import ANYWHERE, ExplainError, explain
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import did_you_mean
-from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import probes
+from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import Checks, probes
 
 Data = dict[str, t.Any]
 
@@ -140,10 +140,11 @@ def _port(plan: t.Mapping[str, t.Any], port: t.Optional[str], problems: list[str
     return 0, TRANSPORTS
 
 
-def questions(plan: t.Mapping[str, t.Any], asked: Asked, host: str) -> list[Data]:
+def questions(plan: t.Mapping[str, t.Any], asked: Asked, host: str, checks: t.Optional[Checks] = None) -> list[Data]:
     """What a host is to ask itself about the port: its health if the map knows how, else whether it is open."""
     found: list[Data] = []
-    local = [one for one in probes(plan, host, targets=(), local=True) if one["port"] == asked.port and one["labels"].get("check") == "port"]
+    about = probes(plan, host, targets=(), local=True, checks=checks)
+    local = [one for one in about if one["port"] == asked.port and one["labels"]["check"] == "port"]
     for transport in asked.transports:
         mine = [one for one in local if one["labels"]["transport"] == transport]
         if not mine and transport == "tcp":

@@ -66,6 +66,7 @@ class Rooted:
         with patch_module_args({"_ansible_check_mode": check}):
             module = AnsibleModule(argument_spec={}, supports_check_mode=True)
         module.params = {**OPTIONS, **options}
+        self.module = module
         act = watch.present if module.params["state"] == "present" else watch.absent
         return act(module, Installation(module, str(self.root)))
 
@@ -185,6 +186,12 @@ def test_what_is_wrong_is_told_before_anything_is_touched(host: Rooted, options:
         host.run(**options)
     assert problem in str(caught.value)
     assert (host.files(), host.told()) == ([], [])
+
+
+def test_what_requests_carry_is_not_shown(host: Rooted) -> None:
+    headers = {"Authorization": "Bearer hunter2", "X-Tries": "1"}
+    host.run(questions=[{"name": "api", "target": "::1", "port": 80, "kind": "http", "http": {"request_headers": headers}}])
+    assert host.module.no_log_values == {"Bearer hunter2"}
 
 
 def test_all_mistakes_are_told_at_once() -> None:
