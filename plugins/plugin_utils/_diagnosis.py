@@ -36,6 +36,7 @@ CHECKS = ("host", "listens", "firewall", "ssh", "reaches", "health", "route")  #
 MENDED_BY_FIREWALL = "a run of the role firewall mends it"
 AT_BOOT = re.compile(r"/.*|.* is not (enabled|active)")  # reasons that are about the next boot: no packet fares otherwise for them
 GATEWAY = re.compile(r"status 5\d\d\b|no answer|took |the connection|closed the connection")  # in what a proxy says of its backend's trouble
+MOST_SYMPTOMS = 3  # of one fault in its line
 MANY_PORTS = 3  # that a host lets in against the plan: more of them are one finding
 SILENT_TARGETS = 2  # hosts that must be silent towards a vantage before its own way out is blamed
 
@@ -270,7 +271,7 @@ class _Diagnosis:
         for those in self._groups(lambda one: one.check == "redirect", lambda one: (one.host, one.listener)):
             first = those[0]
             word = " does not redirect" if any(one.verdict == WRONG for one in those) else ""
-            text = f"{first.listener}{word}{_of_symptoms(those)}; asked for {names(one.route for one in those)}"
+            text = f"{first.listener}{word}{_of_symptoms(those)}; by the names of {names(one.route for one in those)}"
             self._found.append(Fault(first.host, "route", first.listener, text, _why(those), _ADVICE["route"], "redirect"))
 
     def _routes(self) -> None:
@@ -326,7 +327,7 @@ class _Diagnosis:
         elif route["allow"] is not None and all(one.verdict == WRONG and re.match(r"status [23]\d\d", one.detail) for one in those):
             text, symptom = f"{url} lets in clients that it must refuse: {first.detail} instead of 403", "lets in"
         else:
-            text, symptom = f"{url}{_of_symptoms(those)}", "unwell"
+            return Fault(first.host, "route", f"route {first.route}", f"{url}{_of_symptoms(those)}", route["origin"], _ADVICE["route"], "unwell")
         text += f" (asked from {asked_from(those)})"
         return Fault(first.host, "route", f"route {first.route}", text, route["origin"], _ADVICE["route"], symptom)
 
@@ -376,14 +377,17 @@ def _by_policy(one: Seen, host: str) -> bool:
 def _folded(those: list[Seen], check: str, symptom: str, advice: str) -> Fault:
     """Many answers about one port as one finding."""
     first = min(those, key=lambda one: TELLING.index(one.verdict))
-    text = f"{first.subject}{_of_symptoms(those)} (asked from {asked_from(those)})"
+    text = f"{first.subject}{_of_symptoms(those)}"
     return Fault(first.host, check, first.subject, text, _why(those), advice, symptom, _ports_of(those))
 
 
 def _of_symptoms(those: t.Iterable[Seen]) -> str:
-    """The symptoms, the one that says most first."""
-    listed = sorted(those, key=lambda one: TELLING.index(one.verdict))
-    return "; ".join(list(dict.fromkeys(one.symptom for one in listed))[:3])
+    """The symptoms and who saw them, the one that says most first; it follows the subject."""
+    groups: dict[str, list[Seen]] = {}
+    for one in sorted(those, key=lambda one: TELLING.index(one.verdict)):
+        groups.setdefault(one.symptom, []).append(one)
+    listed = [f"{symptom} (asked from {asked_from(group)})" for symptom, group in groups.items()]
+    return "; ".join([listed[0], *(text.lstrip(": ") for text in listed[1:MOST_SYMPTOMS])])
 
 
 def _ports_of(those: t.Iterable[Seen]) -> frozenset[Port]:

@@ -22,6 +22,7 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._representatives im
 Data = dict[str, t.Any]
 
 VERSION = 1
+MOST_CLASSES = 6  # of which it is said by name who spoke for them
 GIVEN_UP = "it was lost earlier in this run"
 UNKNOWN = "cannot be told"  # how a check that could not be made begins its finding
 
@@ -89,14 +90,18 @@ def _notes(plan: t.Mapping[str, t.Any], observed: t.Mapping[str, Data], classes:
     missing = [host for host in plan["hosts"] if host not in observed]
     if missing:
         notes.append(f"This run left out {names(missing)}: nothing was looked at there.")
-    chosen = [one for one in classes if len(one["asked"]) < sum(host in plan["hosts"] for host in one["hosts"]) or not one.get("asking", True)]
-    for one in chosen:
-        if len(one["asked"]) < len(one["hosts"]) and one["asked"]:
-            notes.append(f"Of the {len(one['hosts'])} hosts like {one['hosts'][0]}, {names(one['asked'])} spoke for all (verify_full: true asks every one).")
+    few = [(len(one["hosts"]), speaking) for one in classes if 0 < len(speaking := _speaking(one)) < len(one["hosts"])]
+    notes += [f"{names(speaking)} spoke for {count} hosts like them (verify_full: true lets each speak for itself)." for count, speaking in few[:MOST_CLASSES]]
+    if len(few) > MOST_CLASSES:
+        notes.append(f"So did others for {len(few) - MOST_CLASSES} more kinds of hosts.")
     silent = sorted({f"{line['name']} {line['ports']}/udp" for entry in plan["hosts"].values() for line in entry["listeners"] if _is_silent(line)})
     if silent:
         notes.append(f"That it answers was asked of no UDP service but DNS and NTP: not of {names(silent)}. Only who must not get through was.")
     return notes
+
+
+def _speaking(one: Data) -> list[str]:
+    return list(dict.fromkeys([*one["asked"], *one.get("asking", ())]))
 
 
 def _is_silent(line: Data) -> bool:
@@ -120,7 +125,7 @@ def _hosts(plan: t.Mapping[str, t.Any], observed: t.Mapping[str, Data], classes:
                 "managed": entry["managed"],
                 "reached": entry["reached"],
                 "class": one["name"],
-                "representative": host in one["asked"] or host in one.get("asking", ()),
+                "representative": host in _speaking(one),
                 "firewall": _firewall(plan["hosts"].get(host), entry),
                 "findings": counted[host],
             }

@@ -243,6 +243,18 @@ def test_findings_fail_the_whole_job_as_the_inventory_says(
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
 
 
+def test_a_host_that_is_down_is_a_finding_and_the_rest_is_proven(clone: pathlib.Path, one_host: pathlib.Path) -> None:
+    inventory = json.loads(one_host.read_text())
+    inventory["all"]["hosts"]["dead"] = {"ansible_host": "127.0.0.1", "ansible_port": 1, "port_map_addresses": ["192.0.2.2"]}
+    one_host.write_text(json.dumps(inventory))
+    done = run("ansible-playbook", "playbooks/verify.yml", "-i", str(one_host), cwd=clone)
+    assert done.returncode != 0, done.stdout
+    assert re.search(r"dead +host +Ansible can't reach it: .*Connection refused", done.stdout), done.stdout
+    assert re.search(r"vm1 +listens +nobody: nothing listens on 1/tcp", done.stdout), done.stdout
+    assert "→ vm1: nobody 1/tcp is refused: nobody listens there (asked from itself)" in done.stdout
+    assert "nobody asked from where strangers stand" in done.stdout
+
+
 @pytest.fixture
 def foreign(clone: pathlib.Path) -> t.Iterator[pathlib.Path]:
     """A folder of a user without rights, with a clone in it. (pytest's own folders are closed to others.)"""

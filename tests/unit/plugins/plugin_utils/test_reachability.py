@@ -18,7 +18,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.alfred.portmap.plugins.filter.probes import probes as probes_filter
 from ansible_collections.alfred.portmap.plugins.modules import probe
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import make_plan
-from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import probes
+from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import Checks, checks_from, probes
 
 Data = dict[str, t.Any]
 
@@ -143,9 +143,114 @@ def test_health_is_asked_by_http(planned: Data) -> None:
 def test_ports_that_the_map_says_nothing_of_are_sampled(planned: Data) -> None:
     for vantage in ("bastion1", "stranger"):
         found = asked(planned, vantage, "data1 undeclared port")
-        assert len(found) == 4, "two ports on two families"
-        assert {question["expect"] for question in found} == {"blocked"}
-        assert not {question["port"] for question in found} & {22, 53, 5432, 27015}
+        for transport in ("tcp", "udp"):
+            sample = [question for question in found if question["kind"] == transport]
+            assert len(sample) == 4, "two ports on two families"
+            assert {question["expect"] for question in sample} == {"blocked"}
+            assert not {question["port"] for question in sample} & {22, 53, 5432, 27015}
+            assert not any(question["labels"]["declared"] for question in sample)
+
+
+PROTOCOLS = """
+namespace: shop
+services:
+  db: {port: 5432, protocol: postgresql, hosts: data}
+  redis: {port: 6379, protocol: redis, hosts: data, ports: {bus: {port: 16379, protocol: redis}, exporter: {port: 9121, metrics: true}}}
+  open-redis: {port: 6380, protocol: redis, hosts: data}
+  time: {port: 123, protocol: ntp, transport: udp, hosts: data}
+  secure: {port: 8443, protocol: https, hosts: data}
+  healthy: {port: 8444, protocol: https, health: /up, hosts: data}
+  ldap: {port: 636, protocol: tls, hosts: data}
+  calls: {port: 50051, protocol: grpc, hosts: data}
+  mail: {port: 25, protocol: smtp, hosts: data}
+  plain: {port: 8080, protocol: http, hosts: data}
+  sshd: {port: 22, protocol: ssh, hosts: data, namespace: shop}
+  metrics: {port: 9100, protocol: http, health: /, metrics: true, hosts: data}
+  prometheus: {port: 9090, protocol: http, hosts: app}
+firewall: {ingress: [], egress: [], internal: {same_namespace: allow, scrape: {from: prometheus, path: /scrape}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def protocols() -> Data:
+    return plan(PROTOCOLS)
+
+
+@pytest.mark.parametrize(
+    ("listener", "kind", "details"),
+    [
+        ("db", "postgresql", {}),
+        ("redis", "redis", {"redis": {"auth": "required"}}),
+        ("redis.bus", "redis", {"redis": {"auth": "required"}}),
+        ("open-redis", "redis", {"redis": {"auth": "none"}}),
+        ("time", "ntp", {}),
+        ("secure", "tls", {}),
+        ("healthy", "http", {"http": {"scheme": "https", "path": "/up"}}),
+        ("ldap", "tls", {}),
+        ("calls", "tcp", None),
+        ("mail", "tcp", None),
+        ("plain", "http", {"http": {"scheme": "http", "path": "/", "status": ["100-599"]}}),
+        ("sshd", "ssh", {}),
+        ("metrics", "prometheus", {"http": {"scheme": "http", "path": "/scrape"}}),
+        ("redis.exporter", "prometheus", {"http": {"scheme": "http", "path": "/scrape"}}),
+    ],
+)
+def test_each_protocol_is_asked_in_its_own_words(protocols: Data, listener: str, kind: str, details: t.Optional[Data]) -> None:
+    checks = Checks(slow=1.5, passwords=frozenset({"redis"}))
+    found = [question for question in probes(protocols, "app1", checks=checks) if question["labels"]["listener"] == listener]
+    assert [question["kind"] for question in found] == [kind] * 2, "on both families"
+    expected = {} if details is None else {"slower_than": 1.5, **details}
+    for question in found:
+        assert {key: value for key, value in question.items() if key in ("slower_than", "http", "redis", "tls")} == expected
+
+
+def test_only_the_scraper_asks_for_metrics(protocols: Data) -> None:
+    for vantage, kind, path in (("app1", "prometheus", "/scrape"), ("data1", "http", "/")):
+        asked_there = probes(protocols, vantage, targets=["data1"], local=True)
+        assert {(question["kind"], question["http"]["path"]) for question in asked_there if question["labels"]["listener"] == "metrics"} == {(kind, path)}
+
+
+def test_labels_say_what_a_question_is_about(planned: Data) -> None:
+    (found, _v6) = asked(planned, "app1", "data1 db")
+    assert found["labels"] == {
+        "host": "data1",
+        "check": "port",
+        "listener": "db",
+        "route": "",
+        "family": 4,
+        "transport": "tcp",
+        "planned": "open",
+        "declared": True,
+        "local": False,
+    }
+
+
+def test_a_host_asks_itself_wherever_its_listeners_may_be(planned: Data) -> None:
+    found = probes(planned, "app1", targets=[], local=True)
+    assert {question["labels"]["host"] for question in found} == {"app1"} and all(question["labels"]["local"] for question in found)
+    places = {name: {question["target"] for question in found if question["labels"]["listener"] == name} for name in ("api", "admin")}
+    assert places == {"api": {"127.0.0.1", "203.0.113.12", "2001:db8:1::12"}, "admin": {"127.0.0.1", "::1"}}
+    assert {question["labels"]["listener"] for question in probes(planned, "data1", targets=[], local=True)} == {"db", "names", "sshd"}
+    assert probes(planned, "stranger", targets=[], local=True) == []
+
+
+def test_a_proxy_asks_itself_for_routes_and_certificates(planned: Data) -> None:
+    found = probes(planned, "edge1", targets=[], local=True, checks=Checks(days_left=30, trust=True))
+    assert {question["labels"]["route"] for question in found if question["labels"]["check"] == "route"} == {"api", "feed", "back", "inner", "dash"}
+    tls = [question["tls"] for question in found if question["labels"]["check"] == "certificate" and question["target"] == "127.0.0.1"]
+    assert [one["names"] for one in tls] == [["api.example.net"], ["back.example.net"], ["inner.example.net"], ["traefik.example.net"]], "each name once"
+    assert tls[0] == {"server_name": "api.example.net", "names": ["api.example.net"], "days_left": 30, "verify": True}
+
+
+def test_only_the_hosts_that_are_wanted_are_asked(planned: Data) -> None:
+    assert {question["labels"]["host"] for question in probes(planned, "stranger", targets=["app1", "data1"])} == {"app1", "data1"}
+
+
+def test_checks_that_make_no_sense_are_refused(planned: Data) -> None:
+    assert checks_from({}) == Checks()
+    for wrong in ({"slow": 61}, {"days_left": -1}, {"fast": 1}):
+        with pytest.raises(AnsibleFilterError, match="checks: "):
+            probes_filter(planned, "stranger", checks=wrong)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A made-up fleet: the plan of the shipped map for the lab, and what the role verify would see there, healthy or broken as a test likes.
 
-Run as a program it writes the two example documents beside it, which the tests of the reports read.
+Run as a program it writes the two example documents, report_healthy.json and report_findings.json, which the tests of the reports read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._representatives im
 Data = dict[str, t.Any]
 
 HERE = pathlib.Path(__file__).parent
-INVENTORIES = HERE.parents[3] / "inventories"
+INVENTORIES = HERE.parents[1] / "inventories"
 STARTED, FINISHED = "2026-11-26T09:00:00Z", "2026-11-26T09:00:21Z"
 PROCESSES = {"db-postgres": "postgres", "redis": "redis-server", "proxy": "traefik", "entrypoint web": "traefik", "entrypoint websecure": "traefik"}
 DETAILS = {
@@ -187,7 +187,7 @@ def with_findings() -> Fleet:
 def write() -> None:
     """The two example documents."""
     for name, fleet in (("report_healthy", Fleet(lab_plan())), ("report_findings", with_findings())):
-        (HERE / f"{name}.json").write_text(json.dumps(fleet.report(), indent=1, sort_keys=False) + "\n", encoding="utf-8")
+        (HERE / "plugins/plugin_utils" / f"{name}.json").write_text(json.dumps(fleet.report(), indent=1, sort_keys=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
