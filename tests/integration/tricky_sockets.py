@@ -4,7 +4,8 @@
 """Real sockets that tools which list listeners are known to get wrong, each with the truth about it, in a network namespace of their own.
 
 For test_tricky_sockets.py and benchmarks/listeners.py: run as a program it makes the sockets, then runs a command among them, to which the
-environment variable TRICKY tells the truth as JSON: a list of {case, transport, port, reached: {address: bool}, process}.
+environment variable TRICKY tells the truth as JSON: a list of {case, transport, port, reached: {address: bool}, process, pid}. FORGING=no leaves out a
+process whose name forges a line of what others print.
 """
 
 from __future__ import annotations
@@ -36,19 +37,19 @@ class Stage:
         with open("/proc/self/comm", encoding="utf-8") as file:
             self.name = file.read().rstrip("\n")
 
-    def tell(self, case: str, transport: str, port: int, reached: t.Iterable[str], process: str | None = "") -> None:
-        """Note the truth. process: None if nobody holds it."""
+    def tell(self, case: str, transport: str, port: int, reached: t.Iterable[str], process: str = "", pid: int = 0) -> None:
+        """Note the truth. process, pid: ours if not said."""
         there = set(reached)
         answers = {address: address in there for address in KNOCKED}
-        self.truth.append({"case": case, "transport": transport, "port": port, "reached": answers, "process": self.name if process == "" else process})
+        self.truth.append({"case": case, "transport": transport, "port": port, "reached": answers, "process": process or self.name, "pid": pid or os.getpid()})
 
     def keep(self, made: socket.socket) -> socket.socket:
         """Keep a socket open."""
         self.kept.append(made)
         return made
 
-    def hold(self, name: str, *sockets: socket.socket) -> None:
-        """Another process inherits these sockets, and bears this name."""
+    def hold(self, name: str, *sockets: socket.socket) -> int:
+        """Another process inherits these sockets, and bears this name. Gives its pid."""
         ready, tell = os.pipe()
         pid = os.fork()
         if not pid:
@@ -64,6 +65,7 @@ class Stage:
         os.read(ready, 1)
         os.close(ready)
         os.close(tell)
+        return pid
 
     def end(self) -> None:
         """Everything gone."""
@@ -142,15 +144,15 @@ def held_cases(stage: Stage) -> None:
     """Whose it is."""
     workers = [stage.keep(waiting("tcp", "0.0.0.0", reuse=True))]
     workers.append(stage.keep(waiting("tcp", "0.0.0.0", reuse=True, port=port_of(workers[0]))))
-    names = ("worker one", "[brackets]", "a) (b", "line\nfeed")
+    names = ("worker one", "[brackets]", "a) (b", *(["line\nfeed"] if os.environ.get("FORGING") != "no" else []))
     for case, name, sockets in (
         ("SO_REUSEPORT: the first worker", "worker", workers[:1]),
         ("SO_REUSEPORT: the second worker", "worker", workers[1:]),
         *((f"held by {name!r}", name, [stage.keep(waiting("tcp", "0.0.0.0"))]) for name in names),
         ("inherited, and the parent closed it", "heir", [stage.keep(waiting("udp", "0.0.0.0"))]),
     ):
-        stage.hold(name, *sockets)
-        stage.tell(case, "udp" if sockets[0].type == socket.SOCK_DGRAM else "tcp", port_of(sockets[0]), ALL4, name)
+        pid = stage.hold(name, *sockets)
+        stage.tell(case, "udp" if sockets[0].type == socket.SOCK_DGRAM else "tcp", port_of(sockets[0]), ALL4, name, pid)
         for one in sockets:
             stage.kept.remove(one)
             one.close()
