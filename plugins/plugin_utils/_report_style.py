@@ -103,7 +103,7 @@ label.switch { font-size: .9375rem; line-height: 1.1rem; vertical-align: middle;
 
 /* tables */
 /* Clipped, not scrolled, where there is room: headers then stick to the window, and there is no scrolling within scrolling. */
-.scroll { overflow: clip; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
+.scroll { position: relative; overflow: clip; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
 table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .9375rem; }
 th, td { text-align: left; vertical-align: top; padding: .5rem .9rem; border-bottom: 1px solid var(--line); font-weight: 400; }
 tbody:last-child tr:last-child > * { border-bottom: 0; }

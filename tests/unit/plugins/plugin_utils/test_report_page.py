@@ -144,12 +144,12 @@ def test_one_family_that_differs_is_named() -> None:
 
 
 def test_a_large_fleet_is_folded_by_host_and_opened_where_something_is_wrong() -> None:
-    text = report_page(fleet(hosts=60, ports=20))
+    text = report_page(fleet(hosts=60, ports=4))
     page = Page(text)
     matrix = [details for details in page.all("details") if details.get("class") == "d"]
     assert len(page.all("details")) == 120 and len(matrix) == 1
     assert [details for details in page.all("details") if "open" in details] == matrix
-    assert len(text) < 1200 * 12 * 120  # a cell is some ten bytes of words, not a tree
+    assert len(text) < 240 * 12 * 140  # a cell is some ten bytes of words, not a tree
 
 
 def test_what_contradicts_itself_is_not_good() -> None:
