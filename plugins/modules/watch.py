@@ -123,6 +123,7 @@ reasons:
   sample: ["/etc/portmap/watch.json is not as it must be"]
 """
 
+import json
 import os
 import re
 import sys
@@ -186,7 +187,8 @@ def present(module: AnsibleModule, installation: Installation) -> dict:
     config = {key: params[key] for key in ("listeners", "ignore", "strict", "policy", "questions")}
     watch = Watch.from_data(config)
     # Headers may carry passwords. What is shorter is none, and would be blacked out of every word.
-    module.no_log_values.update(value for asked in watch.questions for _name, value in asked.http.request_headers if len(value) > 3)
+    carried = {value for asked in watch.questions for _name, value in asked.http.request_headers if len(value) > 3}
+    module.no_log_values.update(carried | {json.dumps(value, ensure_ascii=False)[1:-1] for value in carried})  # as they are, and as the file has them
     directory = checked_directory(installation, params["textfile_dir"])
     if not installation.systemd_runs:
         raise RefusedError("this host is not run by systemd, so nothing would look at it")
