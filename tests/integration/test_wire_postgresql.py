@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import copy
 import glob
+import json
 import os
 import pathlib
 import pwd
 import shutil
 import subprocess
+import sys
 import typing as t
 
 import pytest
 from wire_setup import OWN, Certificates, Data, entrypoint, options, route
-from wire_stage import Bench
+from wire_stage import ROOT, Bench
 
 USER = "postgres"
 
@@ -120,3 +122,28 @@ def test_others_are_not_served(stage: DatabaseStage, connection: str) -> None:
 def test_a_long_answer_comes_whole(stage: DatabaseStage) -> None:
     done = stage.psql("host=database.example.net sslmode=require", "select string_agg(repeat('x', 1000), '') from generate_series(1, 5000)")
     assert len(done.stdout.strip()) == 5_000_000
+
+
+def test_the_probe_asks_postgresql_what_it_answers_to_everybody(stage: DatabaseStage) -> None:
+    """Directly, and by its name through Traefik, which passes TLS on as it is."""
+    sealed = {"server_name": "sealed.example.net"}
+    questions = [
+        {"target": "127.0.0.1", "port": 5433},
+        {"target": "127.0.0.1", "port": 5433, "tls": {"names": ["sealed.example.net"], "days_left": 1}},
+        {"target": "127.0.0.1", "port": 5433, "tls": {"names": ["other.example.net"]}},
+        {"target": "127.0.0.1", "port": 5433, "tls": {"days_left": 30}},
+        {"target": "127.0.0.1", "port": 5433, "kind": "redis", "timeout": 5},
+        {"target": "203.0.113.11", "port": 5432, "tls": {**sealed, "names": ["sealed.example.net"]}},
+        {"target": "203.0.113.11", "port": 5432, "tls": {**sealed, "verify": True}},
+    ]
+    asked = [{"name": "q", "kind": "postgresql", "timeout": 10, **one} for one in questions]
+    told = json.dumps({"ANSIBLE_MODULE_ARGS": {"questions": asked, "fail_on_findings": False}})
+    module = [sys.executable, "-m", "ansible_collections.alfred.portmap.plugins.modules.probe"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "collections"), "SSL_CERT_FILE": str(stage.certificates.ca)}
+    answers = json.loads(stage.inside.run(*module, input=told, env=environment, check=True).stdout)["answers"]
+    assert [answer["verdict"] for answer in answers] == ["open", "open", "wrong answer", "wrong answer", "wrong answer", "open", "open"]
+    details = [answer["detail"] for answer in answers]
+    assert details[0] == "speaks TLS" and details[1].startswith("TLSv1.3, certificate until ")
+    assert details[2] == "certificate is not for other.example.net; it is for sealed.example.net"
+    assert details[3].startswith("certificate ends in 1 day (") and details[3].endswith("), at least 30 were asked for")
+    assert stage.psql("host=127.0.0.1 port=5433").returncode == 0
