@@ -192,7 +192,7 @@ class _Diagnosis:
 
     def _paths(self) -> None:
         """A vantage that hears of nobody, and a host that nobody hears of, over one family or both."""
-        asked = [one for one in self._answers if not one.local and (one.must_open or one.verdict == UNREACHABLE)]
+        asked = [one for one in self._answers if not one.local and one.check != "world" and (one.must_open or one.verdict == UNREACHABLE)]
         answered = {(one.host, one.family) for one in asked if not one.silent}
         from_vantage: dict[tuple[str, int], list[Seen]] = {}
         for one in asked:
@@ -250,10 +250,10 @@ class _Diagnosis:
     # what must answer and does not, or wrongly
 
     def _ports(self) -> None:
-        for those in self._groups(lambda one: one.check == "port", lambda one: (one.host, one.listener, one.port, one.transport)):
+        for those in self._groups(lambda one: one.check in ("port", "world"), lambda one: (one.host, one.listener, one.port, one.transport)):
             wrong = any(one.verdict == WRONG for one in those)
             first = those[0]
-            advice = f"on {first.host}: its log, and ss -{'u' if first.transport == 'udp' else 't'}lnp" if wrong else _ADVICE["closed"]
+            advice = f"on {first.host}: its log" if wrong else _ADVICE["closed"]
             self._found.append(_folded(those, "health" if wrong else "reaches", "unwell" if wrong else "closed", advice))
 
     def _certificates(self) -> None:

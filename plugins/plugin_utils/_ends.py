@@ -23,6 +23,7 @@ class Ends:
     def __init__(self, plan: t.Mapping[str, t.Any]) -> None:
         self._plan = plan
         self._policies: dict[str, t.Optional[Policy]] = {}
+        self.hosts = {address: host for host, entry in plan["hosts"].items() for address in entry["addresses"]}  # whose an address is
 
     def addresses(self, name: str) -> dict[int, str]:
         """The first address of each family, at which clients connect. Raises KeyError for a host that the plan does not know."""

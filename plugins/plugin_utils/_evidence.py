@@ -40,7 +40,7 @@ class Seen:
 
     @property
     def check(self) -> str:
-        """port, undeclared, route, redirect or certificate."""
+        """port, undeclared, route, redirect, certificate or world."""
         return str(self.answer["labels"]["check"])
 
     @property
@@ -156,7 +156,7 @@ def names(hosts: t.Iterable[str]) -> str:
 def asked_from(group: t.Collection[Seen]) -> str:
     """Who asked: "core1, ui1", with the family if all asked over one and the same, and both are in use."""
     who = names(["itself"] * any(one.local for one in group) + [one.vantage for one in group if not one.local])
-    families = {one.family for one in group if not one.local}
+    families = {one.family for one in group if not one.local and one.check != "world"}
     return who + (f" over IPv{families.pop()}" if len(families) == 1 else "")
 
 

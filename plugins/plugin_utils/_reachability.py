@@ -28,6 +28,8 @@ SPEAKS = ("100-599",)  # whatever its status, it is an answer in HTTP
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 LONGEST = 60  # seconds that the module probe waits for an answer at most
 OWN_KINDS = ("postgresql", "redis", "ssh", "tls")  # protocols that are asked by a kind of the same name
+WORLD = {"53": "dns", "123": "ntp"}  # udp ports of servers outside the inventory that every host depends on, and that answer anybody
+MOST_SERVERS = 4  # of a rule
 UDP_KINDS = ("dns", "ntp")  # the udp protocols that answer a question of which no harm comes
 
 
@@ -97,6 +99,8 @@ class Vantage:
         for target in self._plan["hosts"]:
             if target != self._name and target in targets:
                 found += self.ports(target) + self.routes(target)
+        if targets:
+            found += self.world()
         return found + (self.itself() if local and self._name in self._plan["hosts"] else [])
 
     def _ways(self, host: str) -> list[tuple[str, str]]:
@@ -160,7 +164,7 @@ class Vantage:
             return "tcp", {}  # what is behind it is asked for by routes
         if self._name in self._scraper and self._is_scraped(host, listener["name"]):
             scheme = "https" if protocol == "https" else "http"
-            return "prometheus", {**slow, "http": {"scheme": scheme, "path": self._scrape_path}}
+            return "prometheus", {"http": {"scheme": scheme, "path": self._scrape_path}}  # Prometheus waits longer than people do
         if health and protocol in ("http", "https", "websocket"):
             return "http", {**slow, "http": {"scheme": "https" if protocol == "https" else "http", "path": health}}
         if protocol == "http":
@@ -209,6 +213,23 @@ class Vantage:
                     why = f"entrypoint {from_name}"
                     found.append(_question(f"{host} redirect {name}", target, redirecting["port"], "http", "open", why, labels, asked))
         return found
+
+    # the world
+
+    def world(self) -> list[Data]:
+        """The name servers and time servers that it may call by egress rules: single addresses, of no host of the inventory."""
+        policy = self._plan["hosts"].get(self._name, {}).get("firewall")
+        found: dict[tuple[str, int], Data] = {}
+        for rule in policy["egress"] if policy else ():
+            ports = [port for port in rule["ports"] if port in WORLD] if rule["transport"] == "udp" else []
+            servers = [one for network in rule["networks"] for one in self._plan["networks"][network] if "/" not in one and one not in self._ends.hosts]
+            reachable = [one for one in servers if ipaddress.ip_address(one).version in self._own][:MOST_SERVERS]
+            for server, port in ((server, port) for server in reachable for port in ports):
+                labels = _labels(server, "world", server, "udp", listener=rule["name"])
+                slow: Data = {"slower_than": self._checks.slow} if self._checks.slow else {}
+                asked = _question(f"{server} {rule['name']}", server, int(port), WORLD[port], "open", rule["origin"], labels, slow)
+                found.setdefault((server, int(port)), asked)
+        return list(found.values())
 
     # the host itself
 
@@ -273,7 +294,7 @@ def _labels(
     route: str = "",
     local: bool = False,
 ) -> Data:
-    """What a question is about; the module hands it back with the answer. check: port, undeclared, route, redirect or certificate."""
+    """What a question is about; the module hands it back with the answer. check: port, undeclared, route, redirect, certificate or world."""
     return {
         "host": host,
         "check": check,

@@ -208,7 +208,7 @@ def _health(answers: t.Iterable[Seen]) -> list[Data]:
     """One row for each listener of each host: the worst answer, else the slowest."""
     worst: dict[tuple[str, str, int, str], Seen] = {}
     for one in answers:
-        if one.check != "port" or not one.must_open:
+        if one.check not in ("port", "world") or not one.must_open:
             continue
         key = (one.host, one.listener, one.port, one.transport)
         if key not in worst or _rank(one) < _rank(worst[key]):

@@ -271,6 +271,14 @@ def test_a_service_that_only_one_vantage_does_not_hear(fleet: Fleet) -> None:
     assert brief(found) == ("data1", "reaches", "redis 6379/tcp does not answer (asked from ui1)")
 
 
+def test_a_dead_name_server_is_one_finding(fleet: Fleet) -> None:
+    asked = fleet.answers("198.51.100.53", 53)
+    assert len(asked) == 6, "every managed host may call it"
+    fleet.say(asked, "filtered")
+    found = only(fleet)
+    assert brief(found) == ("198.51.100.53", "reaches", "dns 53/udp does not answer (asked from bastion1, edge1, core1, ui1, data1, monitor1)")
+
+
 # routes
 
 

@@ -158,7 +158,7 @@ def test_a_host_itself_is_always_let_in(planned: Data) -> None:
 @pytest.mark.parametrize("vantage", [*HOSTS, "desk1"])
 def test_the_probes_expect_the_same(planned: Data, vantage: str) -> None:
     places = {address: host for host, entry in planned["hosts"].items() for address in entry["addresses"]}
-    questions = probes(planned, vantage)
+    questions = [question for question in probes(planned, vantage) if question["labels"]["check"] != "world"]
     assert len(questions) > 20
     for question in questions:
         transport = "udp" if question["kind"] in ("udp", "dns") else "tcp"

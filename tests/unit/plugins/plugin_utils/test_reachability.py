@@ -191,17 +191,18 @@ def protocols() -> Data:
         ("mail", "tcp", None),
         ("plain", "http", {"http": {"scheme": "http", "path": "/", "status": ["100-599"]}}),
         ("sshd", "ssh", {}),
-        ("metrics", "prometheus", {"http": {"scheme": "http", "path": "/scrape"}}),
-        ("redis.exporter", "prometheus", {"http": {"scheme": "http", "path": "/scrape"}}),
+        ("metrics", "prometheus", {"slower_than": None, "http": {"scheme": "http", "path": "/scrape"}}),
+        ("redis.exporter", "prometheus", {"slower_than": None, "http": {"scheme": "http", "path": "/scrape"}}),
     ],
 )
 def test_each_protocol_is_asked_in_its_own_words(protocols: Data, listener: str, kind: str, details: t.Optional[Data]) -> None:
     checks = Checks(slow=1.5, passwords=frozenset({"redis"}))
     found = [question for question in probes(protocols, "app1", checks=checks) if question["labels"]["listener"] == listener]
     assert [question["kind"] for question in found] == [kind] * 2, "on both families"
-    expected = {} if details is None else {"slower_than": 1.5, **details}
+    expected = {"slower_than": None} if details is None else {"slower_than": 1.5, **details}
     for question in found:
-        assert {key: value for key, value in question.items() if key in ("slower_than", "http", "redis", "tls")} == expected
+        given = {"slower_than": None, **question}
+        assert {key: value for key, value in given.items() if key in ("slower_than", "http", "redis", "tls")} == expected
 
 
 def test_only_the_scraper_asks_for_metrics(protocols: Data) -> None:
@@ -240,6 +241,21 @@ def test_a_proxy_asks_itself_for_routes_and_certificates(planned: Data) -> None:
     tls = [question["tls"] for question in found if question["labels"]["check"] == "certificate" and question["target"] == "127.0.0.1"]
     assert [one["names"] for one in tls] == [["api.example.net"], ["back.example.net"], ["inner.example.net"], ["traefik.example.net"]], "each name once"
     assert tls[0] == {"server_name": "api.example.net", "names": ["api.example.net"], "days_left": 30, "verify": True}
+
+
+def test_a_host_asks_the_servers_that_it_may_call() -> None:
+    egress = """[
+    {name: dns, port: 53, transport: udp, to: resolvers}, {name: ntp, port: 123, transport: udp, to: clocks},
+    {name: syslog, port: 514, transport: udp, to: resolvers}, {name: wide, port: 53, transport: udp, to: anywhere}]"""
+    resolvers = 'resolvers: [192.0.2.53, "2001:db8:f::53", 192.0.2.64/26, {hosts: data}]'
+    text = PLATFORM.replace("egress: []", f"egress: {egress}").replace("  office:", f"  {resolvers}\n  clocks: [192.0.2.123]\n  office:")
+    found = [question for question in probes(plan(text), "app1") if question["labels"]["check"] == "world"]
+    assert [(question["target"], question["port"], question["kind"], question["expect"]) for question in found] == [
+        ("192.0.2.53", 53, "dns", "open"),
+        ("2001:db8:f::53", 53, "dns", "open"),
+        ("192.0.2.123", 123, "ntp", "open"),
+    ]
+    assert [question for question in probes(plan(text), "stranger") if question["labels"]["check"] == "world"] == [], "the map says nothing of it"
 
 
 def test_only_the_hosts_that_are_wanted_are_asked(planned: Data) -> None:
@@ -409,7 +425,7 @@ def test_the_shipped_map_lets_in_whom_the_guide_names(shipped: Data, vantage: st
     places = {address: host for part in ("hosts", "vantages") for host, entry in shipped[part].items() for address in entry["addresses"]}
     expected: dict[str, dict[str, set[int]]] = {"open": {}, "blocked": {}}
     for question in probes(shipped, vantage):
-        if (":" in question["target"]) is (version == 6):
+        if (":" in question["target"]) is (version == 6) and question["labels"]["check"] != "world":
             expected[question["expect"]].setdefault(places[question["target"]], set()).add(question["port"])
     assert expected["open"] == REACHES[vantage]
     everything = {host: ports | {22, 9100} for host, ports in {**PLATFORM_PORTS, "edge1": {80, 443, 8880, 8881}, "bastion1": set()}.items()}
