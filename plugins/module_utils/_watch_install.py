@@ -26,8 +26,9 @@ CONFIG = "etc/portmap/watch.json"
 UNITS = "etc/systemd/system"
 PUBLIC, PRIVATE = 0o644, 0o600  # the configuration tells what a host must not do: root's alone
 
-# It reads the files of all processes (whose socket is it), asks nft, and writes one file into one directory.
-_CAPABILITIES = "CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"
+# It asks nft, reads which files other users' processes have open, and writes into a directory that may be node exporter's. To read would take
+# CAP_DAC_READ_SEARCH only, which a host that is itself a container does not have; there is nothing else here that could be written.
+CAPABILITIES = "CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_OVERRIDE"
 
 _SERVICE_TEXT = """\
 # Written by Ansible (alfred.portmap.watch). Changes made here are undone by its next run.
@@ -110,7 +111,6 @@ class Installation:
 
     def files(self, wanted: Wanted) -> dict[str, tuple[bytes, int]]:
         """The files as they must be, each with its mode."""
-        own = os.stat(self.place(wanted.directory)).st_uid == os.geteuid()
         values = {
             "python": wanted.python,
             "program": f"/{PROGRAM}",
@@ -119,8 +119,7 @@ class Installation:
             "timeout": wanted.timeout,
             "interval": wanted.interval,
             "delay": max(1, min(30, wanted.interval // 10)),
-            # Without it root writes only into its own directories; some let node exporter's user have this one.
-            "capabilities": _CAPABILITIES if own else f"{_CAPABILITIES} CAP_DAC_OVERRIDE",
+            "capabilities": CAPABILITIES,
         }
         return {
             self.program: (wanted.program, PUBLIC),

@@ -24,7 +24,7 @@ from hosts import Host
 
 from ansible_collections.alfred.portmap.plugins.module_utils._watch import written
 from ansible_collections.alfred.portmap.plugins.module_utils._watch_archive import archive, sources
-from ansible_collections.alfred.portmap.plugins.module_utils._watch_install import _CAPABILITIES
+from ansible_collections.alfred.portmap.plugins.module_utils._watch_install import CAPABILITIES
 
 PORT = 8080
 SERVER = """
@@ -37,7 +37,7 @@ class Healthy(http.server.BaseHTTPRequestHandler):
         pass
 http.server.HTTPServer(("", 8080), Healthy).serve_forever()
 """
-RIGHTS = ",".join("+" + name.removeprefix("CAP_").lower() for name in _CAPABILITIES.split())
+RIGHTS = ",".join("+" + name.removeprefix("CAP_").lower() for name in CAPABILITIES.split())
 
 
 class Watched:
