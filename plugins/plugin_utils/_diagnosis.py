@@ -215,11 +215,16 @@ class _Diagnosis:
         mute = {key for key, those in to_host.items() if key not in answered and len({(one.vantage, one.port, one.transport) for one in those}) > 1}
         for host, families in _by_host(mute).items():
             follows = self._take(lambda one: not one.local and one.silent and one.host == host and one.family in families)  # noqa: B023
-            self._path(host, families, "nothing on it answers any other host{}", "asked from " + names(one.vantage for one in follows), "mute", follows)
+            deafness = next((fault for fault in self._found if fault.host == host and fault.symptom == "deaf"), None)
+            if deafness is not None and set(families) <= set(_by_host(deaf)[host]):
+                deafness.text = f"is cut off{_over(families)}: it hears nothing from any other host, and no other host hears from it"
+                deafness.follows += follows
+            else:
+                self._path(host, families, "nothing on it answers any other host{}", "asked from " + names(one.vantage for one in follows), "mute", follows)
 
     def _path(self, host: str, families: list[int], text: str, why: str, symptom: str, follows: list[Seen]) -> None:
         if follows:
-            over = "" if len(families) == 2 else f" over IPv{families[0]}"
+            over = _over(families)
             advice = f"on {host}: ip address; ip route; what stands between it and the others"
             self._found.append(Fault(host, "reaches", f"network{over}", text.format(over), why, advice, symptom, follows=follows))
 
@@ -250,11 +255,14 @@ class _Diagnosis:
     # what must answer and does not, or wrongly
 
     def _ports(self) -> None:
-        for those in self._groups(lambda one: one.check in ("port", "world"), lambda one: (one.host, one.listener, one.port, one.transport)):
+        for those in self._groups(lambda one: one.check == "port", lambda one: (one.host, one.listener, one.port, one.transport)):
             wrong = any(one.verdict == WRONG for one in those)
-            first = those[0]
-            advice = f"on {first.host}: its log" if wrong else _ADVICE["closed"]
+            advice = f"on {those[0].host}: its log" if wrong else _ADVICE["closed"]
             self._found.append(_folded(those, "health" if wrong else "reaches", "unwell" if wrong else "closed", advice))
+        for those in self._groups(lambda one: one.check == "world", lambda one: (one.listener, one.port, one.transport)):
+            fault = _folded(those, "reaches", "dead", "is it up, and does it serve these hosts?")
+            fault.text = f"{fault.subject} at {names(one.host for one in those)}{_of_symptoms(those)}"
+            self._found.append(fault)
 
     def _certificates(self) -> None:
         """One certificate that stands for several names is one fault."""
@@ -299,22 +307,24 @@ class _Diagnosis:
         first = those[0]
         route = self._plan["hosts"][first.host]["ingress"]["routes"][first.route]
         backends = list(route["backends"]) + list((route["canary"] or {}).get("backends", ()))
+        places = [(host, str(backend["port"])) for backend in backends for host in self._hosts_of(backend["address"])]
         for fault in self._found:
-            for backend in backends:
-                host = self._host_of(backend["address"])
+            for host, port in places:
                 if fault.symptom == "unreached" and fault.host == host and _is_gateways(those):
                     return fault
-                at_port = any((h, t_, str(p)) == (host, "tcp", str(backend["port"])) for h, t_, p in fault.ports)
+                at_port = any((h, t_, str(p)) == (host, "tcp", port) for h, t_, p in fault.ports)
                 if at_port and fault.symptom != "open" and (_is_gateways(those) or any(one.detail and one.detail in fault.text for one in those)):
                     return fault
         paths = [
             one for one in self._found if one.check == "firewall" and one.symptom != "boot" or one.check == "reaches" and one.subject.startswith("network")
         ]
-        hosts = {first.host, *(self._host_of(backend["address"]) for backend in backends)}
+        hosts = {first.host, *(host for backend in backends for host in self._hosts_of(backend["address"]))}
         return next((fault for fault in paths if fault.host in hosts and _is_gateways(those)), None)
 
-    def _host_of(self, address: str) -> str:
-        return next((host for host, entry in self._plan["hosts"].items() if address in entry["addresses"]), "")
+    def _hosts_of(self, address: str) -> list[str]:
+        """The host whose address it is, or those that share a service's address."""
+        own = [host for host, entry in self._plan["hosts"].items() if address in entry["addresses"]]
+        return own or [host for service in self._plan["services"].values() if address in service["addresses"] for host in service["hosts"]]
 
     def _route(self, those: list[Seen]) -> Fault:
         first = those[0]
@@ -401,6 +411,10 @@ def _why(those: t.Iterable[Seen]) -> str:
 
 def _is_gateways(those: t.Iterable[Seen]) -> bool:
     return all(GATEWAY.search(one.detail) for one in those)
+
+
+def _over(families: t.Sequence[int]) -> str:
+    return "" if len(families) == 2 else f" over IPv{families[0]}"
 
 
 def _by_host(keys: t.Iterable[tuple[str, int]]) -> dict[str, list[int]]:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
 import os
 import pathlib
@@ -13,9 +15,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import typing as t
 
 import pytest
+import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -243,15 +247,42 @@ def test_findings_fail_the_whole_job_as_the_inventory_says(
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
 
 
+class Unwell(http.server.BaseHTTPRequestHandler):
+    """A service of which only one path is well."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/up" else 500)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_args: t.Any) -> None:
+        """Keep quiet."""
+
+
 def test_a_host_that_is_down_is_a_finding_and_the_rest_is_proven(clone: pathlib.Path, one_host: pathlib.Path) -> None:
-    inventory = json.loads(one_host.read_text())
-    inventory["all"]["hosts"]["dead"] = {"ansible_host": "127.0.0.1", "ansible_port": 1, "port_map_addresses": ["192.0.2.2"]}
-    one_host.write_text(json.dumps(inventory))
-    done = run("ansible-playbook", "playbooks/verify.yml", "-i", str(one_host), cwd=clone)
+    """One fault, one finding: of three services of the host that is up, one is well, one answers wrong, and one is not there."""
+    port_map = yaml.safe_load(ONE_HOST)
+    ports = {}
+    with contextlib.ExitStack() as servers:
+        for name, path in (("well", "/up"), ("unwell", "/down")):
+            server = servers.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Unwell))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            servers.callback(server.shutdown)
+            ports[name] = server.server_port
+            port_map["port_map"]["services"][name] = {"port": server.server_port, "protocol": "http", "health": path, "bind": "loopback", "hosts": "vm1"}
+        port_map["port_map"]["services"]["nobody"]["hosts"] = "vm1"
+        (one_host.parent / "port_map.yml").write_text(json.dumps(port_map))
+        inventory = json.loads(one_host.read_text())
+        inventory["all"]["hosts"]["dead"] = {"ansible_host": "127.0.0.1", "ansible_port": 1, "port_map_addresses": ["192.0.2.2"]}
+        inventory["all"]["vars"] = {"verify_ignore": [{"address": "*"}]}  # whatever else listens on this machine
+        one_host.write_text(json.dumps(inventory))
+        done = run("ansible-playbook", "playbooks/verify.yml", "-i", str(one_host), cwd=clone)
     assert done.returncode != 0, done.stdout
+    assert "3 finding(s):" in done.stdout, done.stdout
     assert re.search(r"dead +host +Ansible can't reach it: .*Connection refused", done.stdout), done.stdout
     assert re.search(r"vm1 +listens +nobody: nothing listens on 1/tcp", done.stdout), done.stdout
     assert "→ vm1: nobody 1/tcp is refused: nobody listens there (asked from itself)" in done.stdout
+    assert re.search(rf"vm1 +health +unwell {ports['unwell']}/tcp: status 500 \(asked from itself\)", done.stdout), done.stdout
     assert "nobody asked from where strangers stand" in done.stdout
 
 

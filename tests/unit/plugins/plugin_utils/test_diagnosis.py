@@ -207,6 +207,21 @@ def test_a_host_that_answers_nobody(fleet: Fleet, family: int, over: str) -> Non
     assert brief(found) == ("data1", "reaches", f"nothing on it answers any other host{over}")
 
 
+def test_a_host_that_is_cut_off_over_one_family_is_one_finding(fleet: Fleet) -> None:
+    """As with net.ipv6.conf.all.disable_ipv6."""
+    out = fleet.answers(vantage="core1", local=False, family=6)
+    into = fleet.answers("core1", local=False, family=6)
+    fleet.say(out + into, "unreachable", "Cannot assign requested address")
+    found = only(fleet)
+    assert found["text"] == "is cut off over IPv6: it hears nothing from any other host, and no other host hears from it"
+
+
+def test_two_faults_of_one_host_are_two_findings(fleet: Fleet) -> None:
+    fleet.stop("data1", "redis")
+    fleet.say(fleet.answers("data1", 5432, planned="open"), "wrong answer", "answers with an error: starting up")
+    assert [finding["subject"] for finding in fleet.report()["findings"]] == ["redis 6379/tcp", "db-postgres 5432/tcp"]
+
+
 # what is open and must not be
 
 
@@ -271,12 +286,13 @@ def test_a_service_that_only_one_vantage_does_not_hear(fleet: Fleet) -> None:
     assert brief(found) == ("data1", "reaches", "redis 6379/tcp does not answer (asked from ui1)")
 
 
-def test_a_dead_name_server_is_one_finding(fleet: Fleet) -> None:
-    asked = fleet.answers("198.51.100.53", 53)
-    assert len(asked) == 6, "every managed host may call it"
+def test_a_dead_name_server_is_one_finding_for_all_its_addresses(fleet: Fleet) -> None:
+    asked = fleet.answers("198.51.100.53", 53) + fleet.answers("2001:db8:2::53", 53)
+    assert len(asked) == 12, "every managed host may call it"
     fleet.say(asked, "filtered")
     found = only(fleet)
-    assert brief(found) == ("198.51.100.53", "reaches", "dns 53/udp does not answer (asked from bastion1, edge1, core1, ui1, data1, monitor1)")
+    assert brief(found)[:2] == ("198.51.100.53", "reaches")
+    assert found["text"].startswith("dns 53/udp at 198.51.100.53, 2001:db8:2::53 does not answer (asked from bastion1, edge1, ")
 
 
 # routes
