@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
-from ansible_collections.alfred.portmap.plugins.plugin_utils._report_words import Data, checked, is_good, observed, port, sorted_findings, verdict
+from ansible_collections.alfred.portmap.plugins.plugin_utils._report_words import GOOD_STATES, Data, checked, is_good, observed, port, sorted_findings, verdict
 
 LONGEST = 2000
 # Suites and the checks of findings that fail in them.
@@ -29,7 +29,6 @@ SUITES = {
     "routes": ("route",),
     "health": ("health",),
 }
-GOOD_STATES = ("expected", "ignored")
 
 
 @dataclass
@@ -190,7 +189,7 @@ def _case(suite: ET.Element, suite_name: str, case: _Case, shown: str, counts: d
 
 def _told(finding: Data) -> str:
     lines = [f"{finding['host']}: {finding['text']}"]
-    lines += [f"{title}: {finding[key]}" for key, title in (("why", "expected by"), ("advice", "what to do")) if finding[key]]
+    lines += [f"{title}: {finding[key]}" for key, title in (("why", "why"), ("advice", "what to do")) if finding[key]]
     lines += [f"what follows: {line}" for line in finding["consequences"]]
     return "\n".join(_text(line) for line in [*lines, f"id: {finding['id']}"])
 

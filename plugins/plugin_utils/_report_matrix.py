@@ -47,32 +47,35 @@ def _agreement(different: int) -> str:
 
 def _in_words(different: list[tuple[Data, str, str, Data]]) -> Html:
     """Each difference as a sentence: a phone has no room for a matrix."""
+    groups: dict[tuple[str, str, str, str, str], list[tuple[str, str, str]]] = {}
+    for row, family, vantage, cell in different:
+        key = row["host"], row["listener"], port(row), cell["planned"], observed(cell)
+        groups.setdefault(key, []).append((vantage, family, cell["why"]))
     lines = []
-    for (host, name, what, planned, seen, why), group in itertools.groupby(different[:MOST_DIFFERENCES], _sentence_key):
-        ways = list(group)
-        by_vantage: dict[str, list[str]] = {}
-        for _row, family, vantage, _cell in ways:
-            by_vantage.setdefault(vantage, []).append(FAMILIES.get(family, family))
-        who = ", ".join(vantage if len(families) == 2 else f"{vantage} over {families[0]}" for vantage, families in by_vantage.items())
+    for (host, name, what, planned, seen), ways in list(groups.items())[:MOST_DIFFERENCES]:
+        whys = "; ".join(dict.fromkeys(why for _vantage, _family, why in ways if why))
         lines.append(
             element(
                 "li",
                 element("b", f"{host} {name}".rstrip()),
                 " ",
                 element("code", what),
-                f" from {who}: planned {planned}, seen ",
+                f" from {_who(ways)}: planned {planned}, seen ",
                 element("b", seen, class_="bad"),
-                element("span", f" {why}", class_="why") if why else "",
+                element("span", f" {whys}", class_="why") if whys else "",
             )
         )
-    if len(different) > MOST_DIFFERENCES:
-        lines.append(element("li", f"… and {number(len(different) - MOST_DIFFERENCES)} more, in the table."))
+    if len(groups) > MOST_DIFFERENCES:
+        lines.append(element("li", f"… and {number(len(groups) - MOST_DIFFERENCES)} more, in the table."))
     return element("ul", *lines, class_="differences")
 
 
-def _sentence_key(one: tuple[Data, str, str, Data]) -> tuple[str, ...]:
-    row, _family, _vantage, cell = one
-    return row["host"], row["listener"], port(row), cell["planned"], observed(cell), cell["why"]
+def _who(ways: list[tuple[str, str, str]]) -> str:
+    """Who asked, and over which family if the other one is as planned."""
+    families: dict[str, list[str]] = {}
+    for vantage, family, _why in ways:
+        families.setdefault(vantage, []).append(FAMILIES.get(family, family))
+    return ", ".join(vantage if len(set(found)) > 1 else f"{vantage} over {found[0]}" for vantage, found in families.items())
 
 
 def _legend(different: bool) -> Html:
@@ -102,7 +105,7 @@ def _tables(rows: list[Data], vantages: list[str]) -> t.Iterator[Html]:
     if len(rows) <= AT_ONCE:
         yield _table([(host, group, True) for host, group in groups], vantages, "Each port of each host, and what each host that asks sees of it")
         return
-    for host, group in groups:
+    for host, group in sorted(groups, key=lambda one: not any(map(_differs, one[1]))):  # what is wrong comes first
         wrong = sum(_differs(row) for row in group)
         told = element("span", f"{counted(wrong, 'port')} not as planned", class_="bad") if wrong else element("span", "as planned", class_="quiet")
         yield element(

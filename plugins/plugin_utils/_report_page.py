@@ -17,6 +17,7 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils import _report_matr
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_html import Content, Html, element, hidden
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_style import STYLE
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_words import (
+    GOOD_STATES,
     Data,
     checked,
     counted,
@@ -159,7 +160,7 @@ def _places(report: Data) -> Html:
     places = [
         ("findings", "Findings", len(report["findings"])),
         ("reachability", "Who reaches what", len(differences(report))),
-        ("listeners", "Who listens", sum(one["state"] not in _report_tables.GOOD_STATES for one in report["listeners"])),
+        ("listeners", "Who listens", sum(one["state"] not in GOOD_STATES for one in report["listeners"])),
         ("routes", "Routes", len({one["route"] for one in report["routes"] if not one["good"]})),
         ("health", "Health", sum(not one["good"] for one in report["health"])),
         ("hosts", "Hosts", sum(not one["reached"] for one in report["hosts"])),
@@ -198,7 +199,7 @@ def _findings(findings: list[Data]) -> Html:
 
 
 def _card(finding: Data, anchor: str) -> Html:
-    told: list[tuple[str, Content]] = [("Expected by", finding["why"]), ("What to do", finding["advice"])]
+    told: list[tuple[str, Content]] = [("Why", finding["why"]), ("What to do", finding["advice"])]
     if finding["consequences"]:
         told.append(("What follows", element("ul", *(element("li", line) for line in finding["consequences"]))))
     terms = [part for name, content in told if content for part in (element("dt", name), element("dd", content))]

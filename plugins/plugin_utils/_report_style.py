@@ -22,7 +22,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14161a; --card: #1b1e23; --ink: #e9e7e2; --quiet: #a5a9b0; --line: #33373e; --soft: #22262c;
-    --good: #84d3a3; --good-soft: #18301f; --bad: #ffa79e; --bad-soft: #3b1c1a; --bad-line: #8f4a45; --link: #94c0f7; --note-soft: #322a16; --note: #efcf8a;
+    --good: #84d3a3; --good-soft: #18301f; --bad: #ffa79e; --bad-soft: #341b1a; --bad-line: #98524c; --link: #94c0f7; --note-soft: #322a16; --note: #efcf8a;
   }
 }
 *, ::before, ::after { box-sizing: border-box; }
@@ -182,7 +182,16 @@ footer { margin-top: 4rem; border-top: 1px solid var(--line); padding: 1.4rem 0 
   .matrix thead span { writing-mode: vertical-rl; transform: rotate(180deg); }
   .matrix td { padding: .35rem .3rem; min-width: 2.3rem; }
   .word { font-size: .75rem; }
-  .list th[scope=row] { min-width: 8rem; }
+  /* Each row of a list in two columns, two by two; the columns' names are for whoever hears them. */
+  .list, .list tbody { display: block; }
+  .list thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .list tr { display: grid; grid-template-columns: 1.2fr 1fr; gap: .3rem .9rem; padding: .65rem .9rem; border-bottom: 1px solid var(--line); }
+  .list tbody:last-child tr:last-child { border-bottom: 0; }
+  .list th, .list td, .list th[scope=row] { padding: 0; border: 0; min-width: 0; width: auto; background: none; overflow-wrap: anywhere; }
+  .list tr.host { display: block; background: var(--soft); padding: .4rem .9rem; }
+  .list tr.host th { padding: 0; }
+  .list tr.d { background: var(--bad-soft); }
+  .list tr.d > * { background: none; }
   .bar { display: none; }
 }
 @media print {
@@ -193,7 +202,7 @@ footer { margin-top: 4rem; border-top: 1px solid var(--line); padding: 1.4rem 0 
   body { font-size: 9.5pt; }
   .wrap { max-width: none; padding: 0; }
   .top { padding-top: 0; }
-  .skip, .places, .switch { display: none; }
+  .skip, .places, input.switch, label.switch { display: none; }
   .scroll { overflow: visible; max-height: none; border: 0; }
   details::details-content { content-visibility: visible; display: block; }
   thead { display: table-header-group; }
@@ -202,6 +211,7 @@ footer { margin-top: 4rem; border-top: 1px solid var(--line); padding: 1.4rem 0 
   h2, .lead { break-after: avoid; }
   th, td { padding: .2rem .4rem; }
   .matrix th[scope=row] { min-width: 0; }
+  .matrix th code { display: block; }
   .notes { border: 1px solid var(--line); }
 }
 @media (forced-colors: active) {

@@ -12,11 +12,10 @@ import math
 import typing as t
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_html import Content, Html, element
-from ansible_collections.alfred.portmap.plugins.plugin_utils._report_words import Data, authority, counted, latency, number, port, said_of
+from ansible_collections.alfred.portmap.plugins.plugin_utils._report_words import GOOD_STATES, Data, authority, counted, latency, number, port, said_of
 
 AT_ONCE = 150  # rows; a larger fleet's tables are folded by host
 STATES = {"ignored": "ignored", "unexpected": "unexpected", "missing": "missing", "wrong": "not as planned"}
-GOOD_STATES = ("expected", "ignored")
 BAR = 64  # pixels of the longest bar of a latency
 FIREWALLS = {"in force": "in force", "differs": "differs from the plan", "none": "none planned", "unknown": "unknown"}
 
@@ -187,24 +186,21 @@ def _by_host(rows: Rows, heads: list[str], caption: str) -> Html:
     if not rows:
         return Html("")
     if len(rows) <= AT_ONCE:
-        bodies = [
-            element("tbody", element("tr", element("th", element("span", host), scope="rowgroup", colspan=len(heads)), class_="host"), *map(_line, group))
-            for host, group in groups.items()
-        ]
+        bodies = [_body(map(_line, group), host, len(heads)) for host, group in groups.items()]
         return _table(heads, caption, bodies)
     folded = []
-    for host, group in groups.items():
+    for host, group in sorted(groups.items(), key=lambda one: all(good for _host, _cells, good in one[1])):  # what is wrong comes first
         wrong = sum(not good for _host, _cells, good in group)
         told = element("span", f"{number(wrong)} not as planned", class_="bad") if wrong else element("span", "as planned", class_="quiet")
         summary = element("summary", element("b", host), " ", element("span", number(len(group)), class_="quiet"), " ", told)
-        folded.append(element("details", summary, _table(heads, f"{caption} of {host}", [element("tbody", *map(_line, group))]), open=bool(wrong)))
+        folded.append(element("details", summary, _table(heads, f"{caption} of {host}", [_body(map(_line, group))]), open=bool(wrong)))
     return element("div", *folded)
 
 
 def _flat(rows: Rows, heads: list[str], caption: str) -> Html:
     if not rows:
         return Html("")
-    table = _table(heads, caption, [element("tbody", *map(_line, rows))])
+    table = _table(heads, caption, [_body(map(_line, rows))])
     wrong = sum(not good for _host, _cells, good in rows)
     if len(rows) <= AT_ONCE:
         return table
@@ -213,11 +209,19 @@ def _flat(rows: Rows, heads: list[str], caption: str) -> Html:
 
 
 def _table(heads: list[str], caption: str, bodies: list[Html]) -> Html:
-    head = element("tr", *(element("th", name, scope="col") for name in heads))
-    table = element("table", element("caption", caption, class_="sr"), element("thead", head), *bodies, class_="list")
+    """Roles are stated, because on a phone the rows are laid out as no table is, and some browsers then forget that they are one."""
+    head = element("tr", *(element("th", name, scope="col", role="columnheader") for name in heads), role="row")
+    parts = [element("caption", caption, class_="sr"), element("thead", head, role="rowgroup"), *bodies]
+    table = element("table", *parts, class_="list", role="table")
     return element("div", table, class_="scroll", tabindex="0", role="region", aria_label=f"{caption}: table")
+
+
+def _body(lines: t.Iterable[Html], host: str = "", columns: int = 0) -> Html:
+    title = element("th", element("span", host), scope="rowgroup", colspan=columns, role="rowheader")
+    return element("tbody", element("tr", title, class_="host", role="row") if host else "", *lines, role="rowgroup")
 
 
 def _line(row: tuple[str, list[Content], bool]) -> Html:
     _host, cells, good = row
-    return element("tr", element("th", cells[0], scope="row"), *(element("td", cell) for cell in cells[1:]), class_=None if good else "d")
+    head = element("th", cells[0], scope="row", role="rowheader")
+    return element("tr", head, *(element("td", cell, role="cell") for cell in cells[1:]), class_=None if good else "d", role="row")

@@ -24,6 +24,7 @@ CHECKS = {
     "ssh": "SSH",
     "reaches": "Reachability",
 }
+GOOD_STATES = ("expected", "ignored")  # of a listener
 # What a probe's verdict says, to people who never read its documentation.
 VERDICTS = {
     "open": "open",
@@ -58,7 +59,10 @@ def sorted_findings(report: Data) -> list[Data]:
 
 def is_good(report: Data) -> bool:
     """Whether nothing at all is wrong. A report that contradicts itself is not good."""
-    return bool(report["summary"]["good"]) and not report["findings"] and not report["summary"]["unreached"]
+    summary = report["summary"]
+    answers = all(row["good"] for row in (*report["routes"], *report["health"]))
+    listeners = all(row["state"] in GOOD_STATES for row in report["listeners"])
+    return bool(summary["good"]) and not report["findings"] and not summary["unreached"] and answers and listeners and not differences(report)
 
 
 def verdict(report: Data) -> str:

@@ -14,7 +14,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
-from reports import example
+from reports import example, headline
 
 ROOT = pathlib.Path(__file__).parents[2]
 # As a fleet may be: hosts that are not there, a connection and a become of their own, neither of which is the controller's.
@@ -68,9 +68,9 @@ def test_four_files_once_and_no_change(place: pathlib.Path) -> None:
     written = json.loads((folder / "report.json").read_text())
     assert written["findings"][0]["text"] == "{{ 1 + 1 }} is what it said: ü" and len(written["matrix"]["rows"]) == len(example("findings")["matrix"]["rows"])
     assert "{{ 1 + 1 }} is what it said: ü" in (folder / "report.html").read_text()
-    assert len(ET.parse(folder / "junit.xml").findall(".//failure")) == 8
+    assert len(ET.parse(folder / "junit.xml").findall(".//failure")) == len(written["findings"])
     assert "portmap_verify_good 0\n" in (folder / "portmap_verify.prom").read_text()
-    assert said.count("8 faults on 5 hosts") == 1
+    assert said.count(headline(written)) == 1
     assert not re.search("changed=[1-9]", said) and str(folder / "report.html") in said
 
 
@@ -81,4 +81,4 @@ def test_what_was_chosen_and_nothing_in_check_mode(place: pathlib.Path) -> None:
     assert not (place / "else").exists() and not list((place / "collector").iterdir())
     said = run(place, *chosen)
     assert [path.name for path in (place / "else/where").iterdir()] == [path.name for path in (place / "collector").iterdir()] == ["portmap_verify.prom"]
-    assert "8 faults" not in said
+    assert headline(example("findings")) not in said

@@ -23,6 +23,11 @@ def example(name: str) -> Data:
     return loaded
 
 
+def headline(report: Data) -> str:
+    """What a report with several faults says first."""
+    return f"{len(report['findings'])} faults on {len({finding['host'] for finding in report['findings']})} hosts"
+
+
 def rewritten(report: t.Any, change: t.Callable[[str], str], key: str = "") -> t.Any:
     """The report with every word changed that is somebody's, hosts' names too."""
     if isinstance(report, dict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from reports import Data, example, fleet, rewritten
+from reports import Data, example, fleet, headline, rewritten
 
 from ansible_collections.alfred.portmap.plugins.filter.report_metrics import report_metrics
 from ansible_collections.alfred.portmap.plugins.filter.report_summary import report_summary
@@ -24,10 +24,12 @@ def samples(report: Data) -> dict[str, float]:
 
 
 def test_metrics_of_a_healthy_fleet() -> None:
-    found = samples(example("healthy"))
+    report = example("healthy")
+    found = samples(report)
     assert found["portmap_verify_good"] == 1
     assert found["portmap_verify_last_run_timestamp_seconds"] == 1795683621
-    assert found["portmap_verify_questions"] == 935 and found["portmap_verify_hosts"] == 7 and found["portmap_verify_unreached_hosts"] == 0
+    assert found["portmap_verify_questions"] == report["summary"]["questions"] > 100
+    assert found["portmap_verify_hosts"] == 7 and found["portmap_verify_unreached_hosts"] == 0
     assert all(value == 0 for series, value in found.items() if series.startswith("portmap_verify_findings"))
     assert all(value == 1 for series, value in found.items() if re.match("portmap_verify_(route|health)_up", series))
 
@@ -54,7 +56,7 @@ def test_the_summary_says_good_or_bad_first() -> None:
     assert not [line for line in lines if "✗" in line and "not as planned" not in line]
     report = example("findings")
     text = report_summary(report)
-    assert text.startswith("✗ 8 faults on 5 hosts · lab · 26 November 2026, 09:00 UTC\n")
+    assert text.startswith(f"✗ {headline(report)} · lab · 26 November 2026, 09:00 UTC\n")
     flat = re.sub(r"\s+", " ", text)
     for finding in report["findings"]:
         assert re.sub(r"\s+", " ", finding["text"]) in flat and re.sub(r"\s+", " ", finding["advice"]) in flat
