@@ -82,7 +82,7 @@ def _legend(different: bool) -> Html:
     items = [
         element("li", element("span", class_="sign o", aria_hidden="true"), "open, as planned"),
         element("li", element("span", class_="sign b", aria_hidden="true"), "blocked, as planned"),
-        element("li", element("span", class_="sign k", aria_hidden="true"), "kept in by the asking host’s own policy"),
+        element("li", element("span", class_="sign k", aria_hidden="true"), "kept in by the asking host's own policy"),
         element("li", element("span", class_="sign n", aria_hidden="true"), "not asked"),
     ]
     if different:

@@ -51,7 +51,7 @@ def summary(report: t.Any, width: int = WIDTH) -> str:
 
 def _kept_in(report: Data) -> str:
     kept = report["summary"]["kept_in"]
-    return f"{number(kept)} of the questions were answered by the asking host’s own policy, which kept them in. " if kept else ""
+    return f"{number(kept)} of the questions were answered by the asking host's own policy, which kept them in. " if kept else ""
 
 
 def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
