@@ -53,6 +53,7 @@ class Fault:
     advice: str = ""
     symptom: str = ""  # a word that tells it from others of the same subject, and stays the same from run to run
     ports: frozenset[Port] = frozenset()  # that it is about
+    hosts: frozenset[str] = frozenset()  # that are not reached for it
     follows: list[Seen] = field(default_factory=list)
     more: list[str] = field(default_factory=list)
 
@@ -129,14 +130,29 @@ class _Diagnosis:
     # what was seen on the hosts themselves
 
     def _hosts(self) -> None:
+        lost = {host for host, entry in self._observed.items() if not entry["reached"]}
+        jump = self._behind(lost)
         for host, entry in self._observed.items():
-            if not entry["reached"]:
+            if host in lost and host not in jump:
                 problem = entry.get("problem") or "no answer"
                 advice = "all that others say of it stands below; run this again when it is back"
-                self._found.append(Fault(host, "host", "host", f"Ansible can't reach it: {problem}", "the inventory", advice, "unreached"))
-            elif entry.get("problem"):
+                behind = [other for other in jump if jump[other] == host]
+                fault = Fault(host, "host", "host", f"Ansible can't reach it: {problem}", "the inventory", advice, "unreached")
+                fault.hosts = frozenset([host, *behind])
+                fault.more = [f"{other}: Ansible can't reach it either, since it is reached by way of {host}" for other in behind]
+                self._found.append(fault)
+            elif host not in lost and entry.get("problem"):
                 text = f"it could not ask what it reaches: {entry['problem']}"
                 self._found.append(Fault(host, "host", "questions", text, "the module probe failed", "", "unasked"))
+
+    def _behind(self, lost: set[str]) -> dict[str, str]:
+        """Of the lost hosts those that nobody gets to without jump hosts which are all lost, too, and the first of these."""
+        ways: dict[str, list[str]] = {}
+        for host, entry in self._plan["hosts"].items():
+            for other in (entry["ssh"] or {}).get("jumps_to", ()):
+                ways.setdefault(other, []).append(host)
+        jump_hosts = {host for those in ways.values() for host in those}  # bastions reach each other: one of them is the cause
+        return {host: ways[host][0] for host in self._observed if host in lost and host in ways and host not in jump_hosts and lost >= set(ways[host])}
 
     def _listens(self, host: str, findings: t.Sequence[Data]) -> None:
         groups: dict[tuple[str, ...], list[Data]] = {}
@@ -179,8 +195,8 @@ class _Diagnosis:
     def _claim(self) -> None:
         """What the faults of the hosts themselves explain of the answers. A listener that is missing explains more than a policy."""
         for fault in self._found:
-            if fault.check == "host" and fault.symptom == "unreached":
-                fault.follows += self._take(lambda one, host=fault.host: one.host == host)  # type: ignore[misc]
+            if fault.hosts:
+                fault.follows += self._take(lambda one, hosts=fault.hosts: one.host in hosts)  # type: ignore[misc]
         for fault in self._found:
             if fault.ports:
                 fault.follows += self._take(lambda one, ports=fault.ports: one.must_open and _is_at(one, ports))  # type: ignore[misc]
@@ -310,7 +326,7 @@ class _Diagnosis:
         places = [(host, str(backend["port"])) for backend in backends for host in self._hosts_of(backend["address"])]
         for fault in self._found:
             for host, port in places:
-                if fault.symptom == "unreached" and fault.host == host and _is_gateways(those):
+                if host in fault.hosts and _is_gateways(those):
                     return fault
                 at_port = any((h, t_, str(p)) == (host, "tcp", port) for h, t_, p in fault.ports)
                 if at_port and fault.symptom != "open" and (_is_gateways(those) or any(one.detail and one.detail in fault.text for one in those)):

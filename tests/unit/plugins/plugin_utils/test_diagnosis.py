@@ -186,6 +186,16 @@ def test_a_route_whose_backend_is_down_is_no_second_fault(fleet: Fleet) -> None:
     assert any(line.startswith("edge1: route chat: status 504") for line in found["consequences"])
 
 
+def test_a_bastion_that_is_down_hides_the_hosts_behind_it_and_is_one_finding(fleet: Fleet) -> None:
+    for host in fleet.plan["hosts"]:
+        fleet.lose(host)
+    fleet.say(fleet.answers("bastion1"), "unreachable", "No route to host")
+    found = only(fleet)
+    assert brief(found) == ("bastion1", "host", "Ansible can't reach it: Connection timed out")
+    assert "core1: Ansible can't reach it either, since it is reached by way of bastion1" in found["consequences"]
+    assert fleet.report()["summary"]["unreached"] == 6
+
+
 def test_a_host_that_could_not_ask_is_a_finding(fleet: Fleet) -> None:
     fleet.observed["core1"].update(problem="MODULE FAILURE", answers=[])
     assert brief(only(fleet)) == ("core1", "host", "it could not ask what it reaches: MODULE FAILURE")
