@@ -17,6 +17,7 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.alfred.portmap.plugins.module_utils._probe_data import (
+    FILTERED,
     KINDS,
     LATE,
     OPEN,
@@ -38,22 +39,26 @@ from ansible_collections.alfred.portmap.plugins.module_utils._probe_wire import 
 
 __all__ = ["KINDS", "LATE", "Answer", "Http", "Question", "Tls", "answer_data", "ask", "ask_all", "authority", "question"]
 
-PATIENT = 16  # how many questions at a time are asked again
+PATIENT = 16  # how many questions at a time are asked again where somebody may be busy
 SPARE_FILES = 32  # what else is opened meanwhile: certificates that are trusted, …
 
 
 def ask_all(questions: t.Sequence[Question], concurrency: int = 128, retries: int = 2) -> list[Answer]:
     """Ask everything, at most `concurrency` questions at a time; answers come in the order of the questions.
 
-    What did not answer in time is asked again, up to `retries` times, few at a time and each time with twice the patience:
-    asking much at once is load too, and what it slows down is no finding. Nothing else is: an open port does not get blocked by asking.
+    What did not answer in time is asked again, up to `retries` times, each time with twice the patience: a packet may get lost. What has
+    begun to answer is asked few at a time, since asking much at once is load too, and what that slows down is no finding. What is silent is no load,
+    and a host that is down may have hundreds of ports. Nothing else is asked again: an open port does not get blocked by asking.
     """
     answers = _at_once(questions, concurrency)
     for attempt in range(1, retries + 1):
         doubtful = [index for index, answer in enumerate(answers) if answer.doubtful]
-        patient = [replace(questions[index], timeout=questions[index].timeout * 2**attempt) for index in doubtful]
-        for index, answer in zip(doubtful, _at_once(patient, min(concurrency, PATIENT))):
-            answers[index] = answer
+        silent = [index for index in doubtful if answers[index].verdict == FILTERED]
+        busy = [index for index in doubtful if answers[index].verdict != FILTERED]
+        for indexes, most in ((silent, concurrency), (busy, min(concurrency, PATIENT))):
+            patient = [replace(questions[index], timeout=questions[index].timeout * 2**attempt) for index in indexes]
+            for index, answer in zip(indexes, _at_once(patient, most)):
+                answers[index] = answer
     return answers
 
 

@@ -17,6 +17,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._printable import p
 from ansible_collections.alfred.portmap.plugins.module_utils._probe_data import FILTERED, REFUSED, UNREACHABLE, WRONG, Found
 
 CLOSED = "closed the connection without an answer"
+CLOSED_DURING_TLS = "closed the connection during the TLS handshake"
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES}
 
@@ -28,7 +29,7 @@ _TLS = (
     ("PACKET_LENGTH_TOO_LONG", "speaks no TLS"),
     ("UNRECOGNIZED_NAME", "has no certificate for this name"),
     ("CERTIFICATE_REQUIRED", "wants a certificate of the client"),
-    ("EOF", "closed the connection during the TLS handshake"),
+    ("EOF", CLOSED_DURING_TLS),
 )
 
 

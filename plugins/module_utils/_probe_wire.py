@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from ansible_collections.alfred.portmap.plugins.module_utils._probe_data import LATE, WRONG, Found, Question
-from ansible_collections.alfred.portmap.plugins.module_utils._probe_errors import Wrong, what_broke
+from ansible_collections.alfred.portmap.plugins.module_utils._probe_errors import CLOSED_DURING_TLS, Wrong, what_broke
 
 DATAGRAMS = 4  # how often a datagram is sent within the timeout
 
@@ -75,6 +75,8 @@ class Wire:
             self.socket = context.wrap_socket(self.socket, server_hostname=server_name)
         except ssl.SSLError:
             raise
+        except ConnectionError:
+            raise Wrong(CLOSED_DURING_TLS) from None
         except ValueError:
             raise Wrong(f"{server_name} is no name that TLS could ask for") from None
 

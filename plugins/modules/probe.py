@@ -190,7 +190,7 @@ options:
     default: 128
   retries:
     description:
-      - How often a question that should have been answered, and was not in time or too slowly, is asked again; each time few at once, with twice the patience.
+      - How often a question that should have been answered, and was not in time or too slowly, is asked again, each time with twice the patience.
       - No other answer is asked for again.
     type: int
     default: 2
