@@ -16,6 +16,7 @@ import ssl
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
 from ansible_collections.alfred.portmap.plugins.module_utils._probe_data import FILTERED, REFUSED, UNREACHABLE, WRONG, Found
 
+NO_ADDRESS = "this host has no address to ask from"
 CLOSED = "closed the connection without an answer"
 CLOSED_DURING_TLS = "closed the connection during the TLS handshake"
 
@@ -29,6 +30,9 @@ _TLS = (
     ("PACKET_LENGTH_TOO_LONG", "speaks no TLS"),
     ("UNRECOGNIZED_NAME", "has no certificate for this name"),
     ("CERTIFICATE_REQUIRED", "wants a certificate of the client"),
+    ("HANDSHAKE_FAILURE", "refuses the TLS handshake: no version or cipher in common"),
+    ("PROTOCOL_VERSION", "refuses the TLS handshake: no version in common"),
+    ("UNSUPPORTED_PROTOCOL", "refuses the TLS handshake: no version in common"),
     ("EOF", CLOSED_DURING_TLS),
 )
 
@@ -46,7 +50,7 @@ def verdict_of(error: OSError) -> Found:
     if error.errno == errno.EPERM:
         return FILTERED, "by this host's own policy"
     if error.errno in _UNREACHABLE:
-        return UNREACHABLE, os.strerror(error.errno)
+        return UNREACHABLE, NO_ADDRESS if error.errno == errno.EADDRNOTAVAIL else os.strerror(error.errno)
     return WRONG, str(error)
 
 

@@ -68,6 +68,12 @@ def test_what_each_error_means(monkeypatch: pytest.MonkeyPatch, code: int, verdi
     assert ask(Question("any", "192.0.2.1", 1)).verdict == verdict
 
 
+def test_a_source_that_this_host_does_not_have() -> None:
+    for kind in ("tcp", "dns", "redis"):
+        answer = ask(Question("any", "127.0.0.1", 1, kind=kind, source="192.0.2.1"))
+        assert (answer.verdict, answer.detail) == ("unreachable", "this host has no address to ask from")
+
+
 def test_the_source_address_is_kept() -> None:
     heard: list[str] = []
     with server(lambda client: heard.append(client.getpeername()[0])) as port:
