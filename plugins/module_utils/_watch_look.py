@@ -147,7 +147,7 @@ def _in_force(policy: Guarded, nft: Nft, commands: Commands) -> tuple[Observed, 
     try:
         guard_ownership(observed)
     except ForeignTableError as error:
-        return observed, [str(error).split(";")[0].replace("table: ", "", 1)], False  # the rest is about the module's options
+        return observed, [str(error).partition(";")[0].replace("table: ", "", 1)], False  # the rest is about the module's options
     pending = Transaction(commands, "firewall", state.directory).pending()
     if pending is not None:
         try:

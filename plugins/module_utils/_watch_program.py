@@ -39,9 +39,9 @@ def main(argv: t.Sequence[str], environment: t.Mapping[str, str]) -> int:
     if len(argv) == 2 and argv[0] == "ended":
         return _ended(argv[1], environment)
     if len(argv) == 2 and argv[0] == "show":
-        print(text_of(*_looked(argv[1])), end="")
+        sys.stdout.write(text_of(*_looked(argv[1])))
         return 0
-    print(USAGE, file=sys.stderr)
+    sys.stderr.write(USAGE + "\n")
     return 2
 
 
@@ -96,9 +96,9 @@ def _write(directory: str, looked: tuple[Look, float]) -> int:
     try:
         write_text(path, text_of(*looked), READABLE)
     except Exception as error:  # a mistake of ours must not leave old numbers either
-        print(f"{path} can't be written: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{path} can't be written: {type(error).__name__}: {error}\n")
         remove(path)
         return 1
     for finding in looked[0].findings:
-        print(f"{finding.check}: {finding.subject}: {finding.text}")
+        sys.stdout.write(f"{finding.check}: {finding.subject}: {finding.text}\n")  # the journal's
     return 0
