@@ -36,6 +36,7 @@ CHECKS = ("host", "listens", "firewall", "ssh", "reaches", "health", "route")  #
 MENDED_BY_FIREWALL = "a run of the role firewall mends it"
 AT_BOOT = re.compile(r"/.*|.* is not (enabled|active)")  # reasons that are about the next boot: no packet fares otherwise for them
 GATEWAY = re.compile(r"status 5\d\d\b|no answer|took |the connection|closed the connection")  # in what a proxy says of its backend's trouble
+TLS = re.compile(r"certificate|TLS")
 MOST_SYMPTOMS = 3  # of one fault in its line
 MANY_PORTS = 3  # that a host lets in against the plan: more of them are one finding
 SILENT_TARGETS = 2  # hosts that must be silent towards a vantage before its own way out is blamed
@@ -180,7 +181,9 @@ class _Diagnosis:
         if now:
             self._found.append(Fault(host, "firewall", "policy", now[0], MENDED_BY_FIREWALL, advice, "differs", more=now[1:]))
         if later:
-            self._found.append(Fault(host, "firewall", "boot", later[0], MENDED_BY_FIREWALL, advice, "boot", more=later[1:]))
+            self._found.append(
+                Fault(host, "firewall", "boot", f"it would not be in force after the next boot: {later[0]}", MENDED_BY_FIREWALL, advice, "boot", more=later[1:])
+            )
         for one in findings:
             if one["why"] != MENDED_BY_FIREWALL:
                 subject = "policy" if one["text"].startswith("cannot be told") else one["text"].split(":")[0]
@@ -272,12 +275,13 @@ class _Diagnosis:
 
     def _ports(self) -> None:
         for those in self._groups(lambda one: one.check == "port", lambda one: (one.host, one.listener, one.port, one.transport)):
-            wrong = any(one.verdict == WRONG for one in those)
-            advice = f"on {those[0].host}: its log" if wrong else _ADVICE["closed"]
-            self._found.append(_folded(those, "health" if wrong else "reaches", "unwell" if wrong else "closed", advice))
+            there = any(one.verdict in (WRONG, REFUSED) for one in those)  # the packets got through: it is the service's own trouble
+            advice = f"on {those[0].host}: its log, and where it listens" if there else _ADVICE["closed"]
+            self._found.append(_folded(those, "health" if there else "reaches", "unwell" if there else "closed", advice))
         for those in self._groups(lambda one: one.check == "world", lambda one: (one.listener, one.port, one.transport)):
-            fault = _folded(those, "reaches", "dead", "is it up, and does it serve these hosts?")
-            fault.text = f"{fault.subject} at {names(one.host for one in those)}{_of_symptoms(those)}"
+            fault = _folded(those, "health", "dead", "is it up, and does it serve these hosts?")
+            server = {53: "name server", 123: "time server"}.get(those[0].port, "server")
+            fault.text = f"{server} {names(one.host for one in those)}{_of_symptoms(those)}"
             self._found.append(fault)
 
     def _certificates(self) -> None:
@@ -302,7 +306,7 @@ class _Diagnosis:
         groups = self._groups(lambda one: bool(one.route), lambda one: (one.host, one.route))
         unknown: dict[str, list[list[Seen]]] = {}
         for those in groups:
-            cause = self._cause(those)
+            cause = self._cause(those) or self._handshake(those)
             if cause is not None:
                 cause.follows += those
             elif all(one.detail == "status 404" for one in those):
@@ -337,6 +341,12 @@ class _Diagnosis:
         hosts = {first.host, *(host for backend in backends for host in self._hosts_of(backend["address"]))}
         return next((fault for fault in paths if fault.host in hosts and _is_gateways(those)), None)
 
+    def _handshake(self, those: list[Seen]) -> t.Optional[Fault]:
+        """The finding of a certificate, where a route does not get as far as to answer."""
+        if not all(TLS.search(one.detail) for one in those):
+            return None
+        return next((one for one in self._found if one.host == those[0].host and one.subject == f"certificate at {those[0].port}/tcp"), None)
+
     def _hosts_of(self, address: str) -> list[str]:
         """The host whose address it is, or those that share a service's address."""
         own = [host for host, entry in self._plan["hosts"].items() if address in entry["addresses"]]
@@ -346,16 +356,17 @@ class _Diagnosis:
         first = those[0]
         route = self._plan["hosts"][first.host]["ingress"]["routes"][first.route]
         url = f"{'https' if route['tls'] else 'http'}://{route['host']}{route['path']}"
+        let_in = all(one.verdict == WRONG and re.match(r"status [23]\d\d", one.detail) for one in those)
+        name, seen = f"route {first.route}", f"(asked from {asked_from(those)})"
         if all(one.detail == "status 404" for one in those):
-            text, symptom = f"{url} is gone: the proxy answers 404, as to a name that it does not know", "gone"
-        elif route["auth"] and all(one.verdict == WRONG and re.match(r"status [23]\d\d", one.detail) for one in those):
-            text, symptom = f"{url} asks for no password: {first.detail} instead of 401", "no password"
-        elif route["allow"] is not None and all(one.verdict == WRONG and re.match(r"status [23]\d\d", one.detail) for one in those):
-            text, symptom = f"{url} lets in clients that it must refuse: {first.detail} instead of 403", "lets in"
+            text, symptom = f"{name} is gone: {url} answers 404, as does any name that the proxy does not know {seen}", "gone"
+        elif route["auth"] and let_in:
+            text, symptom = f"{name} asks for no password: {url} answers {first.detail}, expected 401 {seen}", "no password"
+        elif route["allow"] is not None and let_in:
+            text, symptom = f"{name} lets in clients that it must refuse: {url} answers {first.detail}, expected 403 {seen}", "lets in"
         else:
-            return Fault(first.host, "route", f"route {first.route}", f"{url}{_of_symptoms(those)}", route["origin"], _ADVICE["route"], "unwell")
-        text += f" (asked from {asked_from(those)})"
-        return Fault(first.host, "route", f"route {first.route}", text, route["origin"], _ADVICE["route"], symptom)
+            text, symptom = f"{name}, {url}{_of_symptoms(those)}", "unwell"
+        return Fault(first.host, "route", name, text, route["origin"], _ADVICE["route"], symptom)
 
 
 _ADVICE = {

@@ -145,10 +145,9 @@ def test_the_policy_of_the_asking_host_explains_what_it_does_not_hear(fleet: Fle
 def test_what_is_only_about_the_next_boot_explains_no_answer(fleet: Fleet) -> None:
     fleet.firewall("data1", "portmap-firewall.service is not enabled")
     fleet.say(fleet.answers("data1", 5432, planned="open", local=False), "filtered")
-    assert [finding["id"] for finding in fleet.report()["findings"]] == [
-        "data1-firewall-boot-boot",
-        "data1-reaches-db-postgres-5432-tcp-closed",
-    ]
+    boot, port = fleet.report()["findings"]
+    assert brief(boot) == ("data1", "firewall", "it would not be in force after the next boot: portmap-firewall.service is not enabled")
+    assert port["id"] == "data1-reaches-db-postgres-5432-tcp-closed"
 
 
 def test_another_firewall_is_a_finding_of_its_own(fleet: Fleet) -> None:
@@ -301,8 +300,8 @@ def test_a_dead_name_server_is_one_finding_for_all_its_addresses(fleet: Fleet) -
     assert len(asked) == 12, "every managed host may call it"
     fleet.say(asked, "filtered")
     found = only(fleet)
-    assert brief(found)[:2] == ("198.51.100.53", "reaches")
-    assert found["text"].startswith("dns 53/udp at 198.51.100.53, 2001:db8:2::53 does not answer (asked from bastion1, edge1, ")
+    assert brief(found)[:2] == ("198.51.100.53", "health")
+    assert found["text"].startswith("name server 198.51.100.53, 2001:db8:2::53 does not answer (asked from bastion1, edge1, ")
 
 
 # routes
@@ -312,7 +311,7 @@ def test_a_route_that_is_gone(fleet: Fleet) -> None:
     fleet.say(fleet.answers("edge1", check="route", route="grafana"), "wrong answer", "status 404")
     found = only(fleet)
     assert found["id"] == "edge1-route-route-grafana-gone"
-    assert found["text"].startswith("https://grafana.alfred.example.com/ is gone: the proxy answers 404")
+    assert found["text"].startswith("route grafana is gone: https://grafana.alfred.example.com/ answers 404, as does any name")
     assert found["why"].endswith("routes.grafana.service")
 
 
@@ -333,14 +332,14 @@ def test_a_redirect_that_is_gone_is_one_finding_for_all_names(fleet: Fleet) -> N
 def test_a_route_that_asks_for_no_password(fleet: Fleet) -> None:
     fleet.say(fleet.answers("edge1", check="route", route="prometheus"), "wrong answer", "status 200")
     found = only(fleet)
-    assert found["text"].startswith("https://prometheus.alfred.example.com/ asks for no password: status 200 instead of 401")
+    assert found["text"].startswith("route prometheus asks for no password: https://prometheus.alfred.example.com/ answers status 200, expected 401 (asked ")
 
 
 def test_a_route_that_is_unwell_though_its_service_is_well(fleet: Fleet) -> None:
     fleet.say(fleet.answers("edge1", check="route", route="api"), "wrong answer", "status 502")
     found = only(fleet)
     assert brief(found)[:2] == ("edge1", "route")
-    assert found["text"].startswith("https://api.alfred.example.com/: status 502 (asked from itself, ")
+    assert found["text"].startswith("route api, https://api.alfred.example.com/: status 502 (asked from itself, ")
 
 
 @pytest.mark.parametrize(
@@ -364,6 +363,20 @@ def test_one_certificate_is_one_finding_for_all_its_names(fleet: Fleet, detail: 
         fleet.say(asked, "wrong answer", detail.format(f"{route}.alfred.example.com"))
     found = only(fleet)
     assert (found["text"], found["id"]) == (text, id_)
+
+
+def test_routes_that_get_no_further_than_the_handshake(fleet: Fleet) -> None:
+    fleet.say(fleet.answers("edge1", check="certificate") + fleet.answers("edge1", check="route"), "wrong answer", "has no certificate for this name")
+    found = only(fleet)
+    assert found["id"] == "edge1-route-certificate-at-443-tcp-name"
+    assert len(found["consequences"]) == 6
+
+
+def test_a_service_that_left_one_family_is_unwell(fleet: Fleet) -> None:
+    fleet.say(fleet.answers("ui1", 8501, planned="open", family=6), "refused")
+    found = only(fleet)
+    assert brief(found)[:2] == ("ui1", "health")
+    assert found["text"] == "ui-chat 8501/tcp is refused: nobody listens there (asked from edge1, core1, data1, monitor1 over IPv6)"
 
 
 # several at once
