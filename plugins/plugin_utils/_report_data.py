@@ -23,7 +23,7 @@ Data = dict[str, t.Any]
 
 VERSION = 1
 MOST_CLASSES = 6  # of which it is said by name who spoke for them
-GIVEN_UP = "it was lost earlier in this run"
+GIVEN_UP = "an earlier task of this run failed there, or did not get there"
 UNKNOWN = "cannot be told"  # how a check that could not be made begins its finding
 
 

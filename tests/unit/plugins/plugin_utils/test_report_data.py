@@ -151,7 +151,7 @@ def test_hosts_that_were_lost_before_are_findings(fleet: Fleet) -> None:
     observed = {host: entry for host, entry in fleet.observed.items() if host != "ui1"}
     report = report_data(fleet.plan, observed, {"started": STARTED, "finished": FINISHED, "lost": ["ui1"]})
     assert [(one["host"], one["check"], one["text"]) for one in report["findings"]] == [
-        ("ui1", "host", "Ansible can't reach it: it was lost earlier in this run"),
+        ("ui1", "host", "Ansible can't reach it: an earlier task of this run failed there, or did not get there"),
     ]
     assert report["summary"]["unreached"] == 1
 
