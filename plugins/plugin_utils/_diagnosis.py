@@ -289,7 +289,8 @@ class _Diagnosis:
         for those in self._groups(lambda one: one.check == "certificate", lambda one: (one.host, one.port, _certificate_trouble(one))):
             first = those[0]
             asked = names(_asked_name(one) for one in those)
-            text = re.sub(r"is not for [^;]+;", f"is not for {asked};", first.detail) if "is not for" in first.detail else f"{asked}{first.symptom}"
+            before, no_name, names_there = first.detail.partition("; it is for ")
+            text = f"certificate is not for {asked}{no_name}{names_there}" if before.startswith("certificate is not for") else f"{asked}{first.symptom}"
             why = "routes with tls: " + names(one.route for one in those)
             fault = Fault(first.host, "route", f"certificate at {first.port}/tcp", text, why, "renew it, then let the proxy read it anew")
             fault.symptom = _certificate_trouble(first)
