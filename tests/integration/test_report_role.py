@@ -26,6 +26,7 @@ PLAY = """
   become_user: nobody
   tasks:
     - ansible.builtin.include_role: {name: alfred.portmap.report}
+      run_once: true
       vars: {report_data: "{{ lookup('file', inventory_dir + '/../seen.json') | from_json }}"}
 """
 
@@ -36,6 +37,9 @@ def _place(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "inventory/hosts.ini").write_text(INVENTORY)
     (tmp_path / "play.yml").write_text(PLAY)
     report = example("findings")
+    report["matrix"]["rows"] = report["matrix"]["rows"][:4]  # a small one: what is looked at here is the role
+    for key in ("listeners", "routes", "health"):
+        report[key] = report[key][:4]
     report["findings"][0]["text"] = "{{ 1 + 1 }} is what it said: ü"
     (tmp_path / "seen.json").write_text(json.dumps(report))
     return tmp_path
@@ -46,6 +50,7 @@ def run(place: pathlib.Path, *arguments: str) -> str:
     environment = {
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_PIPELINING": "1",
         "HOME": str(place),
         "LC_ALL": "C.UTF-8",
         "PATH": os.environ["PATH"],
@@ -66,7 +71,7 @@ def test_four_files_once_and_no_change(place: pathlib.Path) -> None:
     }
     assert oct(stat.S_IMODE(folder.stat().st_mode)) == "0o750"
     written = json.loads((folder / "report.json").read_text())
-    assert written["findings"][0]["text"] == "{{ 1 + 1 }} is what it said: ü" and len(written["matrix"]["rows"]) == len(example("findings")["matrix"]["rows"])
+    assert written["findings"][0]["text"] == "{{ 1 + 1 }} is what it said: ü" and len(written["matrix"]["rows"]) == 4
     assert "{{ 1 + 1 }} is what it said: ü" in (folder / "report.html").read_text()
     assert len(ET.parse(folder / "junit.xml").findall(".//failure")) == len(written["findings"])
     assert "portmap_verify_good 0\n" in (folder / "portmap_verify.prom").read_text()
