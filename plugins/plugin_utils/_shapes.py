@@ -239,11 +239,23 @@ def address_problem(text: str, single: bool) -> t.Optional[str]:
 
 
 def is_everybody(cidrs: t.Iterable[str]) -> bool:
-    """Whether these hold, taken together, every address of a family: 0.0.0.0/1 and 128.0.0.0/1 do."""
-    networks = [ipaddress.ip_network(cidr) for cidr in cidrs]
-    four = ipaddress.collapse_addresses(network for network in networks if isinstance(network, ipaddress.IPv4Network))
-    six = ipaddress.collapse_addresses(network for network in networks if isinstance(network, ipaddress.IPv6Network))
-    return any(network.prefixlen == 0 for network in four) or any(network.prefixlen == 0 for network in six)
+    """Whether these hold, taken together, every address of a family: 0.0.0.0/1 and 128.0.0.0/1 do.
+
+    Counted first: what holds too few addresses, as most do, need not be put together, which takes long for many hosts.
+    """
+    held: dict[int, list[str]] = {32: [], 128: []}
+    for cidr in cidrs:
+        held[128 if ":" in cidr else 32].append(cidr)
+    return any(_addresses(listed, bits) >= 1 << bits and _holds_all(listed) for bits, listed in held.items())
+
+
+def _addresses(cidrs: t.Iterable[str], bits: int) -> int:
+    """How many addresses these hold, those that are in several counted several times."""
+    return sum(1 << (bits - int(cidr.partition("/")[2] or bits)) for cidr in cidrs)
+
+
+def _holds_all(cidrs: t.Iterable[str]) -> bool:
+    return any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(map(ipaddress.ip_network, cidrs)))  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
