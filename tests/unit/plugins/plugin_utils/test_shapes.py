@@ -120,7 +120,7 @@ def test_accepted_services(keys: str) -> None:
         ("port: 80, ports: {a: {bind: any}}", "services.api.ports.a.port: is required"),
         (
             "port: 80, ports: {a: {port: 1, hosts: b}}",
-            "services.api.ports.a.hosts: unknown key; known here: port, transport, protocol, health, container_port, bind, from, metrics",
+            "services.api.ports.a.hosts: unknown key; known here: port, transport, protocol, health, container_port, bind, owner, from, metrics",
         ),
     ],
 )
