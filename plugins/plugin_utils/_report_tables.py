@@ -175,8 +175,8 @@ def _latency(seconds: t.Optional[float], slowest: float) -> list[Content]:
     if seconds is None:
         return [latency(None)]
     width = max(2, round(BAR * math.sqrt(seconds / slowest))) if slowest else 2
-    bar = element("svg", element("rect", width=width, height=6, rx=3), width=BAR, height=6, aria_hidden="true", focusable="false", class_="bar")
-    return [element("span", latency(seconds), class_="took"), " ", bar]
+    drawn = element("svg", element("rect", width=width, height=6, rx=3), width=BAR, height=6, aria_hidden="true", focusable="false", class_="bar")
+    return [element("span", latency(seconds), class_="took"), " ", drawn]
 
 
 def _by_host(rows: Rows, heads: list[str], caption: str) -> Html:
