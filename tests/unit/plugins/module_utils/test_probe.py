@@ -288,7 +288,11 @@ def test_a_right_answer_that_takes_too_long_is_wrong() -> None:
 
 def test_slow_for_a_moment_is_no_finding() -> None:
     waits = iter([0.5])
-    with server(lambda client: later(next(waits, 0), [])(client)) as port:
+
+    def first_slowly(client: socket.socket) -> None:
+        later(next(waits, 0), [])(client)
+
+    with server(first_slowly) as port:
         (answer,) = ask_all([Question("api", "127.0.0.1", port, kind="http", slower_than=0.4)])
     assert (answer.verdict, answer.detail, answer.good) == ("open", "status 200", True)
 
