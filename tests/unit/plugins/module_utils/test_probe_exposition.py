@@ -35,9 +35,9 @@ rpc_duration_seconds_count 2693
 bucket_bucket{le="+Inf",} 1
 bucket_sum NaN
 bucket_count{} 1
-with:colon{a="{}=,#", b = "" , _c="é"} -.5E-3	7
-	tabbed	0x
-""".replace("\ttabbed\t0x", "\ttabbed\t0.")
+with:colon{a="{}=,#", b = "" , _c="é"} -.5E-3@7
+@tabbed@0.
+""".replace("@", "\t")
 
 
 def count(text: str) -> int:
