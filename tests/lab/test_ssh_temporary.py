@@ -24,7 +24,7 @@ from sshlab import CONTENTS, DROP_IN, GOOD, OPERATORS, OTHER, PLACE, Controller,
 
 OUTSIDER = lab.OUTSIDER[0]
 KEY = "/run/temporary_key"
-SOON = 14.0  # seconds; one run may take some of them
+SOON = 30.0  # seconds; one run takes two of them, on a busy machine up to ten
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,7 +58,7 @@ def ends(host: ExtraHost) -> list[str]:
     return host.run("sh", "-c", f"ls -d {patterns} 2>/dev/null", check=False).stdout.split()
 
 
-def assert_ended(host: ExtraHost, seconds: float = 4) -> None:
+def assert_ended(host: ExtraHost, seconds: float = 10) -> None:
     """Within so many seconds the outsider is not let in any more, we are, and nothing is left."""
     wait_until(lambda: ends(host) == [], seconds, lambda: f"{ends(host)}\n{host.run('sh', '-c', 'journalctl --no-pager | tail -n 20').stdout}")
     assert "until" not in str(file(host, DROP_IN))
@@ -86,7 +86,7 @@ def ends_by_itself(suite: str, number: int, tmp_path: pathlib.Path) -> None:
         if suite == "trixie":
             host.run("sh", "-c", "systemctl disable --now ssh; systemctl enable --now ssh.socket")
         before = host.run("sh", "-c", CONTENTS).stdout
-        words, when = until(20)
+        words, when = until(50)
         foreseen, answer, again = controller.answers(
             [{**task(with_outsider(words)), "check_mode": True, "diff": True}, task(with_outsider(words)), task(with_outsider(words))]
         )
@@ -105,7 +105,8 @@ def ends_by_itself(suite: str, number: int, tmp_path: pathlib.Path) -> None:
 
 
 def ready(host: ExtraHost, controller: Controller) -> None:
-    """GOOD is confirmed, and nothing is left of another test."""
+    """GOOD is confirmed, and nothing is left of another test, not even of one that failed in the middle of a change."""
+    wait_until(lambda: not pending(host), 70, "a change is left that is never undone")
     status, output = controller.apply(GOOD)
     assert status == 0, output
     assert ends(host) == []
@@ -129,14 +130,15 @@ def its_time_comes_while_the_host_is_off(host: ExtraHost, controller: Controller
 @scenario
 def its_time_comes_while_a_change_is_under_way(host: ExtraHost, controller: Controller) -> None:
     """The undo brings the access back, and it ends for all that. Of the second one, that was never confirmed, nothing is left either."""
-    words, when = until(14)
+    words, when = until()
     status, output = controller.apply(with_outsider(words))
     assert status == 0, output
     later, _when = until(3600)
-    with controller.held(host, with_outsider(later, OTHER)) as run:
+    with controller.held(host, {**with_outsider(later, OTHER), "confirm_timeout": int(SOON)}) as run:
         kill(run)
         sleep_until(when)
-        wait_until(lambda: not pending(host) and not armed(host), 12, "never undone")
+        assert pending(host)
+        wait_until(lambda: not pending(host) and not armed(host), SOON + 10, "never undone")
     assert rolled_back(host) == "the state of before is in force again"
     wait_until(lambda: "until" not in str(file(host, DROP_IN)), 12, "it never ends")
     wait_until(lambda: reachable(host) and not admitted(host), 5, "it ended in the file alone")
@@ -149,7 +151,7 @@ def its_time_comes_while_a_change_is_under_way(host: ExtraHost, controller: Cont
 @scenario
 def its_time_comes_while_a_change_is_under_way_and_the_host_crashes(host: ExtraHost, controller: Controller) -> None:
     """systemd takes a timer that fired for done; so it is asked at boot, too, after the undo that brings the access back."""
-    words, when = until(14)
+    words, when = until()
     assert controller.apply(with_outsider(words))[0] == 0
     with controller.held(host, {**OTHER, "confirm_timeout": 60}) as run:
         kill(run)
@@ -172,7 +174,7 @@ def who_is_in_for_a_while_only(host: ExtraHost, controller: Controller) -> None:
 
 @scenario
 def another_one_takes_its_place_or_does_not(host: ExtraHost, controller: Controller) -> None:
-    words, when = until(16)
+    words, when = until(45)
     later, _when = until(3600)
     assert controller.apply(with_outsider(words))[0] == 0
     first = ends(host)
@@ -199,7 +201,7 @@ def somebody_edits_the_drop_in_meanwhile(host: ExtraHost, controller: Controller
     if "by hand" in edit:
         assert_ended(host)
     else:
-        wait_until(lambda: ends(host) == [], 4, "never ended")
+        wait_until(lambda: ends(host) == [], 10, "never ended")
         assert file(host, DROP_IN) == edited
 
 
@@ -236,14 +238,14 @@ def it_can_not_be_ended_by_then(host: ExtraHost, controller: Controller) -> None
     words, _when = until(-1)
     answer = controller.answers([task(with_outsider(words))])[0]
     assert (answer["changed"], ends(host)) == (False, []) and "is over on this host" in json.dumps(answer["warnings"])
-    pause = '#!/bin/sh\ncase "$1" in daemon-reload) sleep 9;; esac\nexec systemctl.real "$@"\n'
+    pause = '#!/bin/sh\ncase "$1" in daemon-reload) sleep 26;; esac\nexec systemctl.real "$@"\n'
     host.run(
         "sh",
         "-c",
         "cd /usr/bin; cp -a systemctl systemctl.real; cat >systemctl.new; chmod 755 systemctl.new; mv systemctl.new systemctl",
         stdin=pause,
     )
-    words, _when = until(8)
+    words, _when = until(25)
     answer = controller.answers([task(with_outsider(words))])[0]
     host.run("mv", "/usr/bin/systemctl.real", "/usr/bin/systemctl")
     assert answer["failed"] and "is over by now, so that nothing would end the access; nothing was changed" in answer["msg"], answer
