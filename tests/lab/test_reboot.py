@@ -79,8 +79,10 @@ def reboot() -> Knocking:
         subprocess.run(["docker", "restart", "portmap-core1"], check=True, stdout=subprocess.DEVNULL)
         booted("core1")
         # inside, everything is there: the knocking from outside went on after it came up
-        answers = lab.connect("core1", [("127.0.0.1", port) for port in PORTS])
-        assert set(answers.values()) == {"open"}
+        deadline = time.monotonic() + 30  # a service has started before it listens
+        while set(lab.connect("core1", [("127.0.0.1", port) for port in PORTS]).values()) != {"open"}:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
         lab.connect("outsider", [(address, 8080) for address in lab.ADDRESSES["core1"]])
     return knocking
 
