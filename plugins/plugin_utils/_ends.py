@@ -14,7 +14,7 @@ import ipaddress
 import typing as t
 
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Packet, Policy, Verdict, decide
-from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import host_plan
+from ansible_collections.alfred.portmap.plugins.plugin_utils._host_plan import host_plan
 
 
 class Ends:

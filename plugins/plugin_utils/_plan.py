@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._build import compile_map
+from ansible_collections.alfred.portmap.plugins.plugin_utils._host_plan import rule_order
 from ansible_collections.alfred.portmap.plugins.plugin_utils._ingress import check_unplanned, plan_ingress
 from ansible_collections.alfred.portmap.plugins.plugin_utils._inventory import Inventory, from_data, stated_environment
 from ansible_collections.alfred.portmap.plugins.plugin_utils._model import Firewall, PortMap, Service, Span
@@ -18,10 +19,8 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._openings import Op
 from ansible_collections.alfred.portmap.plugins.plugin_utils._placement import Claim, Placement
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Problems
 from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import is_everybody
-from ansible_collections.alfred.portmap.plugins.plugin_utils._temporary import VARIABLE, Temporary
 
 PLAN_VERSION = 1
-TEMPORARY_SET = "ssh:temporary"
 SSHD = "sshd"  # the service whose sources are those that the SSH layer admits
 Data = dict[str, t.Any]
 
@@ -139,8 +138,8 @@ def _policies(port_map: PortMap, inventory: Inventory, openings: Openings) -> di
                 if host in policies and opening.destinations and _leaves(host, opening):
                     policies[host]["egress"].append(_rule(opening, opening.destinations))
     for policy in policies.values():
-        policy["ingress"].sort(key=_rule_order)
-        policy["egress"].sort(key=_rule_order)
+        policy["ingress"].sort(key=rule_order)
+        policy["egress"].sort(key=rule_order)
     return policies
 
 
@@ -158,10 +157,6 @@ def _rule(opening: Opening, networks: tuple[str, ...], **more: bool) -> Data:
         "origin": str(opening.origin),
     }
     return {**rule, **more}
-
-
-def _rule_order(rule: Data) -> tuple[int, str, str]:
-    return (int(rule["ports"][0].split("-")[0]), rule["transport"], rule["name"])
 
 
 # listeners
@@ -257,36 +252,3 @@ def _note_single_family(placement: Placement, plan: Data, problems: Problems) ->
         if hosts:
             rule = f"only IPv{version} addresses are known of {', '.join(hosts)}: between hosts IPv{other} stays closed for them"
             problems.notice(placement.map.origin, None, rule)
-
-
-def host_plan(plan: t.Mapping[str, t.Any], host: str, temporary: t.Optional[Temporary] = None) -> Data:
-    """One host's part of a plan, with the networks that its policy and its sshd name: ready to hand to modules.
-
-    temporary: who may also use SSH for a while, if the host has an sshd. Raises KeyError if the host is not planned (unmanaged, or unknown).
-    """
-    found = dict(plan["hosts"][host])
-    policy, ssh = found["firewall"], found.get("ssh")
-    if policy is not None:
-        named = {name for rule in policy["ingress"] + policy["egress"] for name in rule["networks"]} | set(policy["ping"])
-        found["firewall"] = {"networks": {name: plan["networks"][name] for name in sorted(named)}, **policy}
-    if ssh is not None:
-        found["ssh"] = {**ssh, "networks": {name: plan["networks"][name] for name in ssh["networks"]}, "temporary": None}
-        if temporary is not None:
-            _admit(temporary, found["ssh"], found["firewall"])
-    return found
-
-
-def _admit(temporary: Temporary, ssh: Data, policy: Data) -> None:
-    """Let in for a while, in both layers."""
-    ssh["temporary"] = {"networks": list(temporary.networks), "until": temporary.until_text}
-    policy["networks"] = {**policy["networks"], TEMPORARY_SET: list(temporary.networks)}
-    rule = {
-        "name": "ssh temporary",
-        "transport": "tcp",
-        "ports": ssh["ports"],
-        "networks": [TEMPORARY_SET],
-        "origin": VARIABLE,
-        "containers": False,
-        "until": temporary.until_text,
-    }
-    policy["ingress"] = sorted([*policy["ingress"], rule], key=_rule_order)

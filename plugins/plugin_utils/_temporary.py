@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import LATEST, time_text
+from ansible_collections.alfred.portmap.plugins.plugin_utils._host_plan import VARIABLE
 from ansible_collections.alfred.portmap.plugins.plugin_utils._placement import address_order
 from ansible_collections.alfred.portmap.plugins.plugin_utils._problems import Origin, Path, Problems, did_you_mean, dotted
 from ansible_collections.alfred.portmap.plugins.plugin_utils._shapes import address_problem, is_everybody
 
-VARIABLE = "ssh_bastion_temporary"
 KEYS = ("network", "until")
 
 

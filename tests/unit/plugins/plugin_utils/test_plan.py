@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Policy
-from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import PlanError, examine, host_plan, make_plan
+from ansible_collections.alfred.portmap.plugins.plugin_utils._host_plan import host_plan
+from ansible_collections.alfred.portmap.plugins.plugin_utils._plan import PlanError, examine, make_plan
 from ansible_collections.alfred.portmap.plugins.plugin_utils._source import read_documents
 from ansible_collections.alfred.portmap.plugins.plugin_utils._temporary import Temporary
 
