@@ -21,12 +21,13 @@ import lab
 STATE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "alfred-portmap" / "lab"
 BUILD = pathlib.Path(__file__).parents[2] / "extensions" / "molecule" / "default" / "image" / "build"
 SYSTEMD = [
-    *("--cap-add", "NET_ADMIN", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
+    *("--cap-add", "NET_ADMIN", "--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE"),
+    *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
     *("--cgroupns=host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--tmpfs", "/run", "--tmpfs", "/run/lock", "--stop-signal", "SIGRTMIN+3"),
 ]
 # What a Docker engine inside needs beside that; --privileged is more than some machines allow.
 ENGINE = [
-    *("--cap-add", "SYS_PTRACE", "--cap-add", "MKNOD", "--security-opt", "systempaths=unconfined"),
+    *("--cap-add", "MKNOD", "--security-opt", "systempaths=unconfined"),
     *("--device-cgroup-rule", "a *:* rwm", "--volume", "/var/lib/docker"),
 ]
 

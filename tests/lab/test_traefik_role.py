@@ -134,7 +134,7 @@ def test_a_certificate_that_was_replaced_is_served_without_a_restart(play: Play)
     pem, key = pair()
     old, before = fingerprint(f"cat {pem}"), main_pid()
     assert fingerprint(served) == old
-    making = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=replaced"
+    making = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=replaced"
     names = f'-addext "subjectAltName=$(openssl x509 -in {pem} -noout -ext subjectAltName | sed -n 2p | tr -d " ")"'
     # Written into the files that are there: owner, group and mode stay.
     lab.run("edge1", "sh", "-c", f"cd /root && {making} {names} -keyout k -out c 2>/dev/null && cat k >{key} && cat c >{pem}")
