@@ -161,7 +161,7 @@ SERVICES = [
 ]
 PROXY = [
     edited("a route is gone", "sed -i 's/`chat.alfred/`chatt.alfred/'", r"route chat .*404"),
-    edited("a password is gone", "sed -i '/^    prometheus:/,/tls/{/auth-default/d}'", r"route prometheus asks for no password"),
+    edited("a password is gone", "sed -i '/^    prometheus:/,/tls/{/- .auth-default/d}'", r"route prometheus asks for no password"),
     edited("a route leads nowhere", "sed -i 's#203.0.113.15:3000#203.0.113.15:3999#'", r"route grafana.*(no answer|status 50[24])"),
 ]
 FIREWALL = [
