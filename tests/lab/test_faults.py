@@ -274,7 +274,7 @@ def test_a_host_that_is_down_is_one_finding_and_the_rest_is_proven(owned: pathli
         document = proof(owned, tmp_path)
     finally:
         subprocess.run(["docker", "unpause", "portmap-ui1"], check=True, capture_output=True)
-    assert [line(one).split(": ")[0] for one in document["findings"]] == ["ui1 host"], document["findings"]
+    assert [(one["host"], one["check"]) for one in document["findings"]] == [("ui1", "host")], document["findings"]
     assert any("route chat" in text for text in document["findings"][0]["consequences"])
     assert document["summary"]["unreached"] == 1 and document["summary"]["questions"] > 100
 

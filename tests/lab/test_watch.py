@@ -19,7 +19,7 @@ url = "http://127.0.0.1:9090/api/v1/query?" + urllib.parse.urlencode({"query": s
 print(json.dumps(json.load(urllib.request.urlopen(url, timeout=10))["data"]["result"]))
 """
 INSTANCES = {f"{addresses[0]}:9100": host for host, addresses in lab.ADDRESSES.items()}
-OURS = ["/usr/local/lib/portmap", "/etc/portmap", "/etc/systemd/system/portmap-watch.service", "/etc/systemd/system/portmap-watch.timer"]
+OURS = ["/usr/local/lib/portmap", "/etc/portmap/watch.json", "/etc/systemd/system/portmap-watch.service", "/etc/systemd/system/portmap-watch.timer"]
 METRICS = "/var/lib/prometheus/node-exporter/portmap.prom"
 RULE = ["nft", "insert", "rule", "inet", "portmap", "input", "tcp", "dport", "8501", "accept"]
 
