@@ -186,6 +186,8 @@ class Installation:
                 self._systemctl(["disable", "--now", TIMER])
             if os.path.exists(self.service):
                 self._systemctl(["stop", SERVICE])
+            # One that failed would be listed for ever. A pattern, since a unit that is not loaded is an error else.
+            self._systemctl(["reset-failed", "portmap-watch.*"])
         for path in (self.timer, self.service, self.config, self.program):
             remove(path)
             remove(path + ".new")

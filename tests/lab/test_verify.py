@@ -42,7 +42,7 @@ def test_what_was_broken_by_hand_is_found_and_nothing_else() -> None:
         for host in ("ui1", "data1"):
             lab.run(host, "systemctl", "reload", "portmap-firewall")
     assert status != 0
-    missing, stray, flushed, changed = told(output)  # each fault once: what others see of it is no finding of its own
+    stray, missing, flushed, changed = told(output)  # each fault once: what others see of it is no finding of its own
     assert missing[:2] == ["core1", "listens"] and "slack-adapter: nothing listens on 8083/tcp" in missing[2], output
     assert stray[:2] == ["core1", "listens"] and "4444" in stray[2], output
     assert flushed[:2] == ["data1", "firewall"] and "missing" in flushed[2], output
