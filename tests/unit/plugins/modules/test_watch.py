@@ -118,7 +118,7 @@ def test_present_then_the_same_again_then_absent(host: Rooted) -> None:
     assert len(checked["reasons"]) == 5
     assert host.files() == ["var/lib/prometheus/node-exporter/other.prom"]
     assert not (host.root / "etc/portmap").exists()
-    assert host.told() == ["disable --now portmap-watch.timer", "stop portmap-watch.service", "daemon-reload"]
+    assert host.told() == ["disable --now portmap-watch.timer", "stop portmap-watch.service", "reset-failed portmap-watch.*", "daemon-reload"]
     assert host.run(state="absent")["reasons"] == []
 
 
