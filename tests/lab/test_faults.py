@@ -100,7 +100,8 @@ def stopped(service: str, host: str, says: str) -> Fault:
 def told_otherwise(what: str, host: str, name: str, edit: str, check: str, says: str, at: str = "") -> Fault:
     """A service of the lab whose options somebody edited."""
     path, restart = f"/etc/default/lab-{name}", f"systemctl restart lab-service@{name}; sleep 0.5"
-    return Fault(what, host, f"cp -p {path} {path}.kept; sed -i '{edit}' {path}; {restart}", f"mv {path}.kept {path}; {restart}", check, says, at)
+    kept = f"/root/{what.replace(' ', '-')}"
+    return Fault(what, host, f"cp -p {path} {kept}; sed -i '{edit}' {path}; {restart}", f"mv {kept} {path}; {restart}", check, says, at)
 
 
 def edited(what: str, edit: str, says: str) -> Fault:
@@ -158,6 +159,9 @@ SERVICES = [
     told_otherwise(
         "the name server is dead", "outsider", "world", "s#dns://198.51.100.53:53 dns://\\[2001:db8:2::53]:53##", "health", r"name server", "198.51.100.53"
     ),
+    told_otherwise(
+        "the time server is dead", "outsider", "world", "s#ntp://198.51.100.123:123 ntp://\\[2001:db8:2::123]:123##", "health", r"time server", "198.51.100.123"
+    ),
 ]
 PROXY = [
     edited("a route is gone", "sed -i 's/`chat.alfred/`chatt.alfred/'", r"route chat .*404"),
@@ -177,6 +181,12 @@ FIREWALL = [
         "nft delete table inet other",
         "firewall",
         r"table inet other, chain input",
+    ),
+    by_hand(
+        "a rule is removed",
+        "edge1",
+        "nft delete rule inet portmap input handle $(nft -a list chain inet portmap input | sed -n 's/.* drop # handle //p' | tail -n 1)",
+        r"changed by hand \(-",
     ),
     Fault("not loaded at boot", "ui1", "systemctl disable portmap-firewall", "systemctl enable portmap-firewall", "firewall", r"boot"),
 ]
@@ -199,6 +209,14 @@ def certificate(what: str, names: str, days: tuple[int, int], says: str) -> Faul
     return Fault(what, "edge1", script, mend, "route", says)
 
 
+DEAF = Fault(
+    "no IPv6 any more",
+    "monitor1",
+    "ip -6 address delete 2001:db8:1::15/64 dev eth0",
+    "ip -6 address add 2001:db8:1::15/64 dev eth0 nodad",
+    "reaches",
+    r"is cut off over IPv6",
+)
 SERVED = "DNS:*.alfred.example.com"
 ROUNDS = {
     "services": SERVICES,
@@ -206,7 +224,10 @@ ROUNDS = {
     "policies, and a certificate that ended": [*FIREWALL, certificate("an expired certificate", SERVED, (-40, -5), r"expired on")],
     "a certificate that soon ends": [certificate("a certificate that soon ends", SERVED, (-40, 5), r"ends in [45] days")],
     "a certificate for other names": [certificate("a certificate for other names", "DNS:www.example.net", (-1, 90), r"is not for")],
-    "the proxy": [Fault("the proxy stopped", "edge1", "systemctl stop traefik", "systemctl start traefik; sleep 1", "listens", r"nothing listens on .*80/tcp")],
+    "the proxy, and a network": [
+        Fault("the proxy stopped", "edge1", "systemctl stop traefik", "systemctl start traefik; sleep 1", "listens", r"nothing listens on .*80/tcp"),
+        DEAF,
+    ],
 }
 NOTHING: list[str] = []
 
