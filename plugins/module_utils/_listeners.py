@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the alfred.portmap authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Expected listeners against the ones that are there: missing, unexpected, wrong address, wrong owner. Pure.
+"""Expected listeners against the ones that are there: missing, unexpected, wrong address, wrong owner, unknown. Pure.
 
 PRIVATE to the collection alfred.portmap: no promise is made to anybody outside it.
 """
@@ -18,6 +18,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._owners import user
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Span
 from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, listener_data
 
+UNKNOWN = "unknown"  # kind of a finding: something could not be told. It is of no one port
 DHCP_CLIENT = (68, 546)  # UDP ports that a DHCP client holds (RFC 2131, RFC 8415)
 Data = dict[str, t.Any]
 
@@ -181,11 +182,7 @@ class Comparison:
             those = [one for one in self.found if one.containers is None]
             ports = ", ".join(dict.fromkeys(f"{one.port}/{one.transport}" for one in those))
             text = f"{ports}: it is not known whose containers are behind" if those else "it is not known which ports Docker publishes"
-            port = ", ".join(dict.fromkeys(str(one.port) for one in those))
-            yield {
-                **_finding("wrong owner", None, those[0].transport if those else "tcp", port, those, f"{text}: {self.unknown}"),
-                "expected": "an answer of Docker",
-            }
+            yield {**_finding(UNKNOWN, None, "", "", those, f"{text}: {self.unknown}"), "expected": "an answer of Docker"}
 
 
 def compare(

@@ -18,7 +18,7 @@ description:
     (C(userland-proxy) is V(false)) count as listeners, too.
   - Changes nothing.
   - If the table can't be read the module fails. An unreadable table is never taken for an empty one. If Docker does not answer though
-    it holds a port, runs in this network namespace or has to publish something, that is a finding.
+    it holds a port, runs in this network namespace or has to publish something, that is one finding of kind V(unknown).
 extends_documentation_fragment:
   - alfred.portmap.attributes
 attributes:
@@ -190,13 +190,15 @@ findings:
   elements: dict
   contains:
     kind:
-      description: One of V(missing), V(unexpected), V(wrong address), V(wrong owner).
+      description:
+        - One of V(missing), V(unexpected), V(wrong address), V(wrong owner), V(unknown).
+        - V(unknown) is that Docker does not say what it publishes. It is of no one port, RV(findings[].text) names those that Docker holds.
       type: str
     name:
       description: What is expected there, empty if nothing is. The path of a unix socket.
       type: str
     transport:
-      description: The transport protocol, V(unix) for a unix socket.
+      description: The transport protocol, V(unix) for a unix socket. Empty if no port is meant.
       type: str
     port:
       description: The port, or the range that was expected. Empty if no port is meant.

@@ -239,7 +239,8 @@ def test_what_docker_does_not_say_is_one_finding() -> None:
     dark = [dataclasses.replace(published(where), containers=None) for where in ("0.0.0.0:80", ":::80", "0.0.0.0:81")]
     expected = [dataclasses.replace(SHOP, owner=("shop_*",)), dataclasses.replace(WEB, name="other", ports=Span(81, 81))]
     (finding,) = compare(expected, dark, [], EPHEMERAL, unknown="no answer").findings
-    assert finding["kind"] == "wrong owner"
+    assert (finding["kind"], finding["transport"], finding["port"]) == ("unknown", "", ""), "it is of no one port"
+    assert (finding["expected"], finding["actual"]) == ("an answer of Docker", ["0.0.0.0", "::"])
     assert finding["text"] == "80/tcp, 81/tcp: it is not known whose containers are behind: no answer"
     assert [one["text"] for one in compare([SHOP], [], [], EPHEMERAL, unknown="no answer").findings] == [
         "shop: nothing listens on 80/tcp",
