@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._ends import Ends
@@ -61,16 +62,21 @@ class Place:
     strangers: str  # what an address that the map does not know meets: open, closed, mixed, or "" if nothing judges
     routes: tuple[Data, ...]  # {name, url, proxy, origin}
     services: tuple[Data, ...]  # the map's services behind the listeners: {name, container, container_port, namespace}
+    questions: int  # that it was to ask itself
     looked: bool = False
-    unreachable: str = ""  # why nothing is known of it
+    reached: bool = True
+    unseen: str = ""  # why nothing is known of it
     listeners: tuple[Data, ...] = ()
     findings: tuple[Data, ...] = ()
     answers: tuple[Data, ...] = ()
+    unasked: str = ""  # why there are fewer answers than questions; "" if there are not
 
     @property
     def good(self) -> bool:
-        """Seen, and as planned."""
-        return self.looked and not self.unreachable and not self.findings and (not self.answers or self.answers_well)
+        """Seen, and as planned. What nobody could look at is not."""
+        if not self.looked or self.unseen or self.unasked or self.findings:
+            return False
+        return self.answers_well or not self.questions
 
     @property
     def answers_well(self) -> bool:
@@ -173,13 +179,14 @@ def picture(plan: t.Mapping[str, t.Any], asked: Asked, observed: t.Mapping[str, 
     ends = Ends(plan)
     found = Picture(asked, outside=_outside(plan, asked.port))
     for host in asked.hosts:
-        places = [_place(plan, ends, host, asked.port, transport, observed.get(host)) for transport in asked.transports]
+        counts = Counter((one.get("labels") or {}).get("transport") for one in questions(plan, asked, host))
+        places = [_place(plan, ends, host, asked.port, transport, counts[transport], observed.get(host)) for transport in asked.transports]
         told = [place for place in places if place.expected or place.listeners]
         found.places += told or places[:1]
     return found
 
 
-def _place(plan: t.Mapping[str, t.Any], ends: Ends, host: str, port: int, transport: str, seen: t.Optional[t.Mapping[str, t.Any]]) -> Place:
+def _place(plan: t.Mapping[str, t.Any], ends: Ends, host: str, port: int, transport: str, count: int, seen: t.Optional[t.Mapping[str, t.Any]]) -> Place:
     expected = _expected(plan, host, port, transport)
     policy = plan["hosts"][host]["firewall"]
     callers, others = _callers(plan, ends, host, port, transport)
@@ -197,7 +204,8 @@ def _place(plan: t.Mapping[str, t.Any], ends: Ends, host: str, port: int, transp
         strangers=_strangers(plan, host, port, transport) if policy is not None else "",
         routes=_routes(plan, host, port, transport),
         services=_services(plan, expected),
-        **_seen(seen, port, transport),
+        questions=count,
+        **_seen(seen, port, transport, count, any(one["container"] for one in expected)),
     )
 
 
@@ -313,20 +321,34 @@ def _outside(plan: t.Mapping[str, t.Any], port: int) -> list[Outside]:
     return found
 
 
-def _seen(seen: t.Optional[t.Mapping[str, t.Any]], port: int, transport: str) -> Data:
-    """What the modules answered, as far as it is about this port."""
+def _seen(seen: t.Optional[t.Mapping[str, t.Any]], port: int, transport: str, count: int, container: bool) -> Data:
+    """What the modules answered, as far as it is about this port. A module that failed says why in its msg, and empty lists are no answer then."""
     if not seen or not seen.get("listens") or seen["listens"].get("skipped"):
         return {}
-    listens, answers = seen["listens"], seen.get("answers") or {}
-    if listens.get("unreachable") or "listeners" not in listens:
-        return {"looked": True, "unreachable": " ".join(str(listens.get("msg") or "no answer").split())}
-    mine = [one for one in answers.get("answers") or [] if one["port"] == port and (one.get("labels") or {}).get("transport", "tcp") == transport]
+    listens, asked = seen["listens"], seen.get("answers") or {}
+    if listens.get("unreachable") or "listeners" not in listens or (listens.get("msg") and not listens["findings"]):
+        return {"looked": True, "reached": not listens.get("unreachable"), "unseen": _reason(listens, "no answer")}
+    listeners = tuple(one for one in listens["listeners"] if one["port"] == port and one["transport"] == transport)
+    veiled = container or not listeners or any(one.get("containers", ()) is None for one in listeners)
+    answers = tuple(one for one in asked.get("answers") or [] if one["port"] == port and (one.get("labels") or {}).get("transport", "tcp") == transport)
     return {
         "looked": True,
-        "listeners": tuple(one for one in listens["listeners"] if one["port"] == port and one["transport"] == transport),
-        "findings": tuple(one for one in listens["findings"] if one["transport"] == transport and _holds(one["port"], port)),
-        "answers": tuple(mine),
+        "listeners": listeners,
+        "findings": tuple(one for one in listens["findings"] if _concerns(one, port, transport, veiled)),
+        "answers": answers,
+        "unasked": _reason(asked, f"{len(answers)} of {count} questions were answered") if len(answers) < count else "",
     }
+
+
+def _reason(answer: t.Mapping[str, t.Any], otherwise: str) -> str:
+    return " ".join(str(answer.get("msg") or otherwise).split())
+
+
+def _concerns(finding: t.Mapping[str, t.Any], port: int, transport: str, veiled: bool) -> bool:
+    """Whether a finding is about this port. One that names none (Docker does not answer) is about each port that a container may be behind."""
+    if not finding["port"]:
+        return finding["kind"] == "unknown" and veiled
+    return finding["transport"] == transport and _holds(finding["port"], port)
 
 
 def _holds(ports: str, port: int) -> bool:

@@ -25,7 +25,7 @@ def text(found: Picture) -> list[str]:
     asked = found.asked
     ports = f"{asked.port}/{asked.transports[0]}" if len(asked.transports) == 1 else str(asked.port)
     lines: list[str] = []
-    told = [place for place in found.places if asked.declared or asked.named or place.listeners or place.unreachable]
+    told = [place for place in found.places if asked.declared or asked.named or place.listeners or place.unseen or place.findings]
     if not asked.declared and not asked.named:
         lines += _wrapped(f"Port {ports}: the map expects nobody to listen on it, on none of {len(asked.hosts)} hosts.")
         if not told:
@@ -35,7 +35,7 @@ def text(found: Picture) -> list[str]:
                 lines += ["", *_field("next", "To open it, declare a service with this port in the map: docs/port-map.md, services.S.port.")]
     full = told if len(told) <= MOST_PLACES else [place for place in told if place.looked and not place.good][:MOST_PLACES]
     if len(told) > len(full):
-        which = "those that differ" if full else "none, since none is seen to differ"
+        which = "those that are not as planned" if full else "none, since none is seen to differ"
         lines += _wrapped(f"Port {ports} on {len(told)} hosts. In full: {which}. For one of them say -e host=…")
         lines += ["", *(_short(place) for place in told)]
     for place in full:
@@ -65,10 +65,20 @@ def _some(items: t.Iterable[str], most: int) -> str:
 
 
 def _short(place: Place) -> str:
-    said = "as planned" if place.good else "not looked at" if not place.looked else "can't be reached" if place.unreachable else "DIFFERS"
+    said = _verdict(place)
     names = ", ".join(dict.fromkeys(one["name"] for one in place.expected)) or "undeclared"
-    owner = _owner(place.listeners[0]) if place.listeners else "nobody listens"
-    return printable(f"  {place.host:<16} {place.port}/{place.transport}  {names:<24} {said:<16} {owner}", WIDTH - 1)
+    owner = _owner(place.listeners[0]) if place.listeners else "nobody listens" if place.looked and not place.unseen else ""
+    return printable(f"  {place.host:<16} {place.port}/{place.transport}  {names:<24} {said:<18} {owner}", WIDTH - 1)
+
+
+def _verdict(place: Place) -> str:
+    if place.good:
+        return "as planned"
+    if not place.looked:
+        return "not looked at"
+    if place.unseen:
+        return "can't be looked at" if place.reached else "can't be reached"
+    return "can't be asked" if place.unasked and not place.findings else "DIFFERS"
 
 
 # one place
@@ -124,8 +134,8 @@ def _owner(listener: Data) -> str:
 def _listens(place: Place) -> list[str]:
     if not place.looked:
         return _field("listens", "not known: the host was not looked at (--limit?)")
-    if place.unreachable:
-        return _field("listens", f"not known: the host could not be looked at: {place.unreachable}")
+    if place.unseen:
+        return _field("listens", f"not known: the host could not be looked at: {place.unseen}")
     if not place.listeners:
         return _field("listens", "nobody")
     said = [f"{_address(one)}: {_owner(one)}" for one in place.listeners[:MOST_LISTENERS]]
@@ -150,6 +160,8 @@ def _answers(place: Place) -> list[str]:
         detail = f" ({answer['detail']})" if answer["detail"] else ""
         wrong = "" if answer["good"] or not place.expected else f", expected {answer['expect']}"
         said.append(f"{answer['kind']} at {target}:{answer['port']}: {answer['verdict']}{detail}, {round(answer['latency'] * 1000, 1):g} ms{wrong}")
+    if place.unasked:
+        said.append(f"not known: it could not be asked: {place.unasked}")
     return _field("answers now", *said) if said else []
 
 
@@ -191,11 +203,15 @@ def _next(place: Place) -> list[str]:
     port, host = f"{place.port}/{place.transport}", place.host
     if not place.looked:
         return [f"Run it again without --limit, or with -e host={host}."]
-    if place.unreachable:
+    if place.unseen and not place.reached:
         return [f"Reach the host first: ansible {host} -m ansible.builtin.ping. What is above is the plan alone."]
+    if place.unseen:
+        return ["Mend first what keeps the host from being looked at. What is above is the plan alone."]
     kinds = {finding["kind"] for finding in place.findings}
     unit = next((one["unit"] for one in place.listeners if one.get("unit")), "")
     names = " or ".join(dict.fromkeys(one["name"] for one in place.expected))
+    if "unknown" in kinds:
+        return [f"Let Docker answer first, since it alone knows what it publishes: docker ps on the host. {_again(host, place.port)}"]
     if not place.expected:
         if not place.listeners:
             return [f"Nothing to do: nobody is expected, and nobody listens. To open {port}, declare a service in the map."]
@@ -215,9 +231,15 @@ def _next(place: Place) -> list[str]:
         return [f"Declare it in the map, or stop {unit or 'it'}."]
     if not place.listeners:
         return [f"Nothing to do: {names} is one of a range, of which nobody need listen."]
+    if place.unasked:
+        return [f"It listens. Whether it answers is not known: mend what kept the host from asking. {_again(host, place.port)}"]
     if place.answers and not place.answers_well:
         return [f"It listens and does not answer as it should: {f'journalctl -u {unit} on the host' if unit else 'its log'} may say why."]
     return [f"As planned. Closed for somebody? ansible-playbook playbooks/explain.yml -e from=WHO -e to={host} -e port={place.port}"]
+
+
+def _again(host: str, port: int) -> str:
+    return f"Then run it again: -e port={port} -e host={host}"
 
 
 def _outside(one: Outside) -> list[str]:

@@ -81,6 +81,10 @@ def finding(kind: str, text: str, port: str = "8080") -> Data:
     return {"kind": kind, "name": "", "transport": "tcp", "port": port, "text": text}
 
 
+FAILED: Data = {"listeners": [], "findings": [], "msg": "no netlink", "failed": False}  # as `failed_when: false` leaves it
+UNKNOWN: Data = {"kind": "unknown", "name": "", "transport": "", "port": "", "text": "it is not known which ports Docker publishes: no answer"}
+
+
 def seen(listeners: list[Data], findings: t.Sequence[Data] = (), answers: t.Sequence[Data] = (), host: str = "app1") -> Data:
     """What was seen on one host."""
     return {"listens": {host: {"listeners": listeners, "findings": list(findings)}}, "answers": {host: {"answers": list(answers)}}}
@@ -107,7 +111,7 @@ def field(lines: list[str], label: str) -> str:
 
 
 def test_a_healthy_port_on_one_screen() -> None:
-    lines = screen(8080, seen([listener()], answers=[answer(False, target="::1", detail="refused"), answer()]))
+    lines = screen(8080, seen([listener()], answers=[answer(False, target="::1", detail="refused"), answer(), answer(target="192.0.2.2")]))
     assert "\n".join(lines) == textwrap.dedent(
         """\
         8080/tcp on app1 (192.0.2.2, 2001:db8::2)
@@ -139,7 +143,7 @@ def test_a_healthy_port_on_one_screen() -> None:
         (9001, seen([listener(9001)], [finding("wrong address", "x", "9001")]), "next", "Let admin listen where the map wants it, or say where with `bind`"),
         (8080, seen([listener(unit="cron.service")], [finding("wrong owner", "x")]), "next", "Somebody else holds the port: stop cron.service, then start"),
         (8080, seen([listener()], answers=[answer(False)]), "answers now", "http at 127.0.0.1:8080: wrong answer (status 500), 4.2 ms, expected open"),
-        (8080, seen([listener()], answers=[answer(False)]), "next", "It listens and does not answer as it should: journalctl -u docker.service on the host"),
+        (8080, seen([listener()], answers=[answer(False)] * 3), "next", "It listens and does not answer as it should: journalctl -u docker.service"),
         (4444, seen([]), "expected", "nothing: the map names no listener on this port here"),
         (4444, seen([]), "lets in", "nobody but this host itself: no rule opens it"),
         (4444, seen([]), "next", "Nothing to do: nobody is expected, and nobody listens."),
@@ -149,7 +153,16 @@ def test_a_healthy_port_on_one_screen() -> None:
         (50007, seen([]), "next", "Nothing to do: relay is one of a range, of which nobody need listen."),
         (8080, {}, "listens", "not known: the host was not looked at (--limit?)"),
         (8080, {"listens": {"app1": {"unreachable": True, "msg": "ssh:\r\n timed out"}}}, "listens", "not known: the host could not be looked at: ssh: timed"),
-        (8080, {"listens": {"app1": {"failed": True, "msg": "no netlink"}}}, "next", "Reach the host first"),
+        (8080, {"listens": {"app1": {"failed": True, "msg": "no netlink"}}}, "next", "Mend first what keeps the host from being looked at."),
+        (8080, {"listens": {"app1": {"unreachable": True, "msg": "ssh"}}}, "next", "Reach the host first"),
+        (8080, {"listens": {"app1": FAILED}}, "listens", "not known: the host could not be looked at: no netlink"),
+        (4444, {"listens": {"app1": FAILED}}, "next", "Mend first what keeps the host from being looked at."),
+        (8080, {**seen([listener()]), "answers": {"app1": {"msg": "MODULE\nFAILURE"}}}, "answers now", "not known: it could not be asked: MODULE FAILURE"),
+        (8080, {**seen([listener()]), "answers": {}}, "next", "It listens. Whether it answers is not known: mend what kept the host from asking."),
+        (8080, seen([listener()], answers=[answer()]), "next", "It listens. Whether it answers is not known"),
+        (8080, seen([listener(containers=None)], [UNKNOWN], [answer()] * 3), "DIFFERS", "it is not known which ports Docker publishes: no answer"),
+        (8080, seen([listener(containers=None)], [UNKNOWN], [answer()] * 3), "next", "Let Docker answer first"),
+        (5432, seen([], [UNKNOWN]), "next", "Let Docker answer first"),
         (9001, seen([listener(9001, pid=None, process=None, unit=None, user="", containers=[])]), "listens", ":: (IPv4 too): no process is seen to hold it"),
     ],
 )  # fmt: skip
@@ -172,13 +185,29 @@ def test_both_transports_of_a_port_are_told_and_one_if_asked() -> None:
 
 def test_a_port_of_many_hosts_is_a_list_with_those_that_differ_in_full() -> None:
     good = {name: {"listeners": [listener(9100, process="exporter")], "findings": []} for name in ADDRESSES}
-    all_good = screen(9100, {"listens": good}, None)
+    well = {name: {"answers": [answer(port=9100)] * 3} for name in ADDRESSES}
+    all_good = screen(9100, {"listens": good, "answers": well}, None)
     assert all_good[0] == "Port 9100 on 5 hosts. In full: none, since none is seen to differ. For one of them say -e host=…"
     assert len(all_good) == 7 and all("as planned" in line for line in all_good[2:])
     one_bad = {**good, "data1": {"listeners": [], "findings": [finding("missing", "exporter: nothing listens", "9100")]}}
-    lines = screen(9100, {"listens": one_bad}, None)
+    lines = screen(9100, {"listens": one_bad, "answers": well}, None)
     assert [line.split()[0] for line in lines if "DIFFERS " in line] == ["data1", "DIFFERS"]
     assert "9100/tcp on data1 (192.0.2.4, 2001:db8::4)" in lines
+
+
+def test_what_nobody_could_look_at_is_never_as_planned() -> None:
+    listens = {name: {"listeners": [listener(9100)], "findings": []} for name in ADDRESSES}
+    well = {name: {"answers": [answer(port=9100)] * 3} for name in ADDRESSES}
+    observed = {"listens": {**listens, "front1": FAILED}, "answers": {**well, "front1": {"msg": "x"}, "app1": {"msg": "x"}, "app2": {"answers": [answer()]}}}
+    told = {line.split()[0]: line[54:72].strip() for line in screen(9100, observed, None)[2:7]}
+    asked, planned = "can't be asked", "as planned"
+    assert told == {"front1": "can't be looked at", "app1": asked, "app2": asked, "data1": planned, "jump": planned}
+
+
+def test_docker_that_does_not_answer_hides_no_port_whose_holder_is_seen() -> None:
+    sshd = listener(22, process="sshd", containers=[])
+    lines = screen(22, seen([sshd], [UNKNOWN], [answer(port=22)] * 3))
+    assert field(lines, "next").startswith("As planned.")
 
 
 def test_a_port_that_nobody_declares_is_looked_for_everywhere() -> None:
