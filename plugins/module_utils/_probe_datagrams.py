@@ -53,7 +53,7 @@ def ask_dns(question: Question) -> Found:
         records = _types(answer, 12 + len(asked)).count(DNS_TYPES[wanted.type])
     except IndexError:
         return WRONG, "a DNS answer that is cut off"
-    if not records and not answer[2] & _TRUNCATED:
+    if not records and not answer[2] & _TRUNCATED and wanted.name != ".":  # the root is there whether or not a server knows of its records
         return WRONG, f"{wanted.name} has no {wanted.type} record there"
     return OPEN, f"{records} {wanted.type} record{'' if records == 1 else 's'}"
 

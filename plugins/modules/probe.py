@@ -166,7 +166,7 @@ options:
         default: {}
         suboptions:
           name:
-            description: The name to look up. Without one, any answer is right; with one, it must have a record.
+            description: The name to look up. Without one, any answer is right; with one, it must have a record. V(.) only has to be answered without an error.
             type: str
             default: ""
           type:

@@ -72,6 +72,19 @@ def test_without_a_name_any_answer_is_right() -> None:
     assert found(reply(code=5), "dns") == ("open", "")
 
 
+@pytest.mark.parametrize(
+    ("talk", "verdict", "detail"),
+    [
+        (reply(record(2, b"\x01a\0", b"\0")), "open", "1 NS record"),
+        (reply(), "open", "0 NS records"),
+        (reply(code=2), "wrong answer", "failed (SERVFAIL)"),
+        (reply(code=5), "wrong answer", "refuses to answer (REFUSED)"),
+    ],
+)
+def test_the_root_is_always_there(talk: Reply, verdict: str, detail: str) -> None:
+    assert found(talk, "dns", dns={"name": ".", "type": "NS"}) == (verdict, detail)
+
+
 def time_server(stratum: int = 2, first: int = 0x24, refid: bytes = b"\xc0\0\x02\x01", echo: bool = True, length: int = 48) -> Reply:
     """RFC 5905, 7.3."""
 
