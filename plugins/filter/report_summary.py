@@ -13,10 +13,14 @@ from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_summary import WIDTH, summary
 
 
-def report_summary(report: t.Any, width: int = WIDTH) -> str:
+def report_summary(report: t.Any, width: t.Any = WIDTH) -> str:
     """See report_summary.yml."""
     try:
-        return summary(plain(report), width)
+        characters = int(width)  # from the command line it comes as a string
+    except (TypeError, ValueError) as error:
+        raise AnsibleFilterError(f"width {width!r} must be a whole number") from error
+    try:
+        return summary(plain(report), characters)
     except KeyError as error:
         raise AnsibleFilterError(f"the report lacks {error.args[0]}") from error
     except (TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from reports import Data, example, fleet, headline, rewritten
 
 from ansible_collections.alfred.portmap.plugins.filter.report_metrics import report_metrics
@@ -77,6 +78,12 @@ def test_no_line_is_longer_than_the_terminal(name: str, width: int) -> None:
     long = rewritten(example(name), lambda text: text + "-" + "long" * 5)
     for report in (example(name), long):
         assert max(map(len, report_summary(report, width).splitlines())) <= width
+
+
+def test_a_width_may_come_from_the_command_line() -> None:
+    assert report_summary(example("healthy"), "120") == report_summary(example("healthy"), 120)
+    with pytest.raises(AnsibleFilterError, match="width 'wide' must be a whole number"):
+        report_summary(example("healthy"), "wide")
 
 
 def test_words_of_others_stay_words() -> None:
