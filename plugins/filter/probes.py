@@ -10,7 +10,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
-from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import checks_from
+from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import checks_from, names, truth
 from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import probes as questions
 
 
@@ -25,12 +25,15 @@ def probes(
     """See probes.yml."""
     try:
         wanted = checks_from({**plain(checks or {}), "maintenance": plain(maintenance)})
-        asked = None if targets is None else [str(host) for host in targets]
-        return questions(plain(plan), str(vantage), targets=asked, local=bool(local), checks=wanted)
-    except KeyError as error:
-        raise AnsibleFilterError(f"the plan knows no host {error.args[0]}") from error
     except (TypeError, ValueError) as error:
         raise AnsibleFilterError(f"checks: {error}") from error
+    try:
+        asked = None if targets is None else names("targets", plain(targets))
+        return questions(plain(plan), str(vantage), targets=asked, local=truth("local", local), checks=wanted)
+    except KeyError as error:
+        raise AnsibleFilterError(f"the plan knows no host {error.args[0]}") from error
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:

@@ -10,8 +10,11 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
-from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import checks_from
+from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import checks_from, names, truth
 from ansible_collections.alfred.portmap.plugins.plugin_utils._representatives import asks
+
+if t.TYPE_CHECKING:
+    from ansible_collections.alfred.portmap.plugins.plugin_utils._temporary import Temporary
 
 
 def verify_questions(
@@ -21,14 +24,38 @@ def verify_questions(
     down: t.Any = (),
     full: t.Any = False,
     checks: t.Any = None,
+    maintenance: t.Any = None,
+    temporary: t.Any = None,
 ) -> dict[str, t.Any]:
     """See verify_questions.yml."""
-    may_ask = None if vantages is None else plain(vantages)
     try:
         wanted = checks_from(plain(checks or {}))
     except (TypeError, ValueError) as error:
         raise AnsibleFilterError(f"checks: {error}") from error
-    return asks(plain(plan), plain(hosts), may_ask, plain(down), bool(full), wanted)
+    try:
+        return asks(
+            plain(plan),
+            names("hosts", plain(hosts)),
+            None if vantages is None else names("vantages", plain(vantages)),
+            names("down", plain(down)),
+            truth("full", full),
+            wanted,
+            {host: names(f"maintenance of {host}", routes) for host, routes in plain(maintenance or {}).items()},
+            _windows({host: value for host, value in plain(temporary or {}).items() if value is not None}),
+        )
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+def _windows(values: dict[str, t.Any]) -> dict[str, Temporary]:
+    """Who may use SSH for a while, host by host. Those whose time is over are told by the filter host_plan."""
+    if not values:
+        return {}
+    # Rarely needed, and with it the checks of the whole map: see _host_plan.
+    from ansible_collections.alfred.portmap.plugins.plugin_utils._temporary import read_temporary
+
+    windows = {host: read_temporary(value) for host, value in values.items()}
+    return {host: window for host, window in windows.items() if window is not None}
 
 
 class FilterModule:

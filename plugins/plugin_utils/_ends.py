@@ -16,12 +16,17 @@ import typing as t
 from ansible_collections.alfred.portmap.plugins.module_utils._policy import Packet, Policy, Verdict, decide
 from ansible_collections.alfred.portmap.plugins.plugin_utils._host_plan import host_plan
 
+if t.TYPE_CHECKING:
+    from ansible_collections.alfred.portmap.plugins.plugin_utils._temporary import Temporary
+
 
 class Ends:
     """The policies of a plan, asked about first packets."""
 
-    def __init__(self, plan: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, plan: t.Mapping[str, t.Any], temporary: t.Optional[t.Mapping[str, Temporary]] = None) -> None:
+        """temporary: who may use SSH of which host for a while."""
         self._plan = plan
+        self._temporary = temporary or {}
         self._policies: dict[str, t.Optional[Policy]] = {}
         self.hosts = {address: host for host, entry in plan["hosts"].items() for address in entry["addresses"]}  # whose an address is
 
@@ -35,7 +40,7 @@ class Ends:
         if host is None or host not in self._plan["hosts"]:
             return None
         if host not in self._policies:
-            data = host_plan(self._plan, host)["firewall"]
+            data = host_plan(self._plan, host, self._temporary.get(host))["firewall"]
             self._policies[host] = None if data is None else Policy.from_data(data)
         return self._policies[host]
 

@@ -12,11 +12,15 @@ PRIVATE to the collection alfred.portmap: no promise is made to anybody outside 
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from ansible_collections.alfred.portmap.plugins.plugin_utils._ends import Ends
+from ansible_collections.alfred.portmap.plugins.plugin_utils._host_plan import VARIABLE
 
 Data = dict[str, t.Any]
 
@@ -30,6 +34,7 @@ LONGEST = 60  # seconds that the module probe waits for an answer at most
 OWN_KINDS = ("postgresql", "redis", "ssh", "tls")  # protocols that are asked by a kind of the same name
 WORLD = {"53": "dns", "123": "ntp"}  # udp ports of servers outside the inventory that every host depends on, and that answer anybody
 MOST_SERVERS = 4  # of a rule
+ROOT = {"name": ".", "type": "NS"}  # every resolver finds the root's name servers; of an answer to no name it is not known whether it is a right one
 UDP_KINDS = ("dns", "ntp")  # the udp protocols that answer a question of which no harm comes
 
 
@@ -52,15 +57,43 @@ def checks_from(data: t.Mapping[str, t.Any]) -> Checks:
         raise ValueError(f"{unknown[0]} is unknown, there are {', '.join(sorted(known))}")
     usual = Checks()
     found = Checks(
-        days_left=int(data.get("days_left", usual.days_left)),
-        trust=bool(data.get("trust", usual.trust)),
-        slow=float(data.get("slow", usual.slow)),
-        passwords=frozenset(data.get("passwords", ())),
-        maintenance=frozenset(data.get("maintenance", ())),
+        days_left=int(_number("days_left", data.get("days_left", usual.days_left))),
+        trust=truth("trust", data.get("trust", usual.trust)),
+        slow=_number("slow", data.get("slow", usual.slow)),
+        passwords=frozenset(names("passwords", data.get("passwords", ()))),
+        maintenance=frozenset(names("maintenance", data.get("maintenance", ()))),
     )
     if found.days_left < 0 or not 0 <= found.slow <= LONGEST:
         raise ValueError(f"days_left must not be negative, and slow must be from 0 to {LONGEST} seconds")
     return found
+
+
+def _number(option: str, value: t.Any) -> float:
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise ValueError(f"{option} {value!r} must be a number")
+    return found
+
+
+def truth(option: str, value: t.Any) -> bool:
+    """Yes or no as Ansible reads it: on the command line, as in `-e verify_full=false`, every value is a string. Raises ValueError."""
+    try:
+        return bool(boolean(value))
+    except TypeError:
+        raise ValueError(f"{option} {value!r} must be true or false") from None
+
+
+def names(option: str, value: t.Any) -> list[str]:
+    """A list of names; a string would be taken for the list of its letters. Raises ValueError."""
+    if isinstance(value, (str, bytes, dict)) or not isinstance(value, t.Iterable):
+        raise ValueError(f"{option} {value!r} must be a list of names")
+    listed = list(value)
+    if not all(isinstance(one, str) for one in listed):
+        raise ValueError(f"{option} {listed!r} must be a list of names")
+    return listed
 
 
 def probes(
@@ -84,12 +117,20 @@ def probes(
 class Vantage:
     """One host that asks."""
 
-    def __init__(self, plan: t.Mapping[str, t.Any], name: str, checks: Checks, ends: t.Optional[Ends] = None) -> None:
-        """ends: shared by all vantages of a plan, so that each policy is read once."""
+    def __init__(
+        self,
+        plan: t.Mapping[str, t.Any],
+        name: str,
+        checks: Checks,
+        ends: t.Optional[Ends] = None,
+        maintenance: t.Optional[t.Mapping[str, t.Collection[str]]] = None,
+    ) -> None:
+        """ends: shared by all vantages of a plan, so that each policy is read once. maintenance: routes of single hosts, besides the checks'."""
         self._plan = plan
         self._name = name
         self._checks = checks
         self._ends = ends or Ends(plan)
+        self._maintenance = maintenance or {}
         self._own = self._ends.addresses(name)
         self._scraper, self._scrape_path = _scrape(plan)
 
@@ -132,8 +173,9 @@ class Vantage:
                 if question:
                     found.append(question)
             for transport, ports in UNDECLARED.items():
-                declared = {_first_port(listener) for listener in listeners if listener["transport"] == transport}
-                for port in [port for port in ports if port not in declared][:UNDECLARED_SAMPLE]:
+                declared = [_span(listener) for listener in listeners if listener["transport"] == transport]
+                unknown = [port for port in ports if not any(first <= port <= last for first, last in declared)]
+                for port in unknown[:UNDECLARED_SAMPLE]:
                     passes, why = self._passes(host, own, target, transport, port)
                     if not passes:
                         labels = _labels(host, "undeclared", target, transport, planned="blocked")
@@ -143,6 +185,8 @@ class Vantage:
     def _listener(self, host: str, listener: Data, own: str, target: str) -> t.Optional[Data]:
         port, transport = _first_port(listener), listener["transport"]
         passes, why = self._passes(host, own, target, transport, port)
+        if why == VARIABLE:
+            return None  # let in for a while, which may end while we ask
         labels = _labels(host, "port", target, transport, planned="open" if passes else "blocked", listener=listener["name"])
         name = f"{host} {listener['name']}"
         if not passes:
@@ -194,12 +238,13 @@ class Vantage:
     def _routes_at(self, host: str, own: str, target: str) -> list[Data]:
         ingress = self._plan["hosts"][host]["ingress"]
         found: list[Data] = []
+        maintained = self._checks.maintenance.union(self._maintenance.get(host, ()))
         for name, route in ingress["routes"].items() if ingress else ():
             entrypoint = ingress["entrypoints"][route["entrypoint"]]
             if entrypoint["protocol"] != "http":
                 continue  # its port is asked for as a listener; what is behind speaks for itself there
-            if self._passes(host, own, target, "tcp", entrypoint["port"])[0]:
-                answer = _answer(route, entrypoint, own, name in self._checks.maintenance)
+            if _talks_to_us(ingress, entrypoint) and self._passes(host, own, target, "tcp", entrypoint["port"])[0]:
+                answer = _answer(route, entrypoint, own, name in maintained)
                 labels = _labels(host, "route", target, "tcp", route=name)
                 # Without a health path an answer takes what the page takes: no promise was made.
                 slow: Data = {"slower_than": self._checks.slow} if self._checks.slow and route["health"] else {}
@@ -207,7 +252,7 @@ class Vantage:
                 found.append(_question(f"{host} route {name}", target, entrypoint["port"], "http", "open", f"route {name}", labels, details))
             for from_name, redirecting in ingress["entrypoints"].items():
                 leads_here = (redirecting["redirect_to"] or {}).get("entrypoint") == route["entrypoint"]
-                if leads_here and self._passes(host, own, target, "tcp", redirecting["port"])[0]:
+                if leads_here and _talks_to_us(ingress, redirecting) and self._passes(host, own, target, "tcp", redirecting["port"])[0]:
                     asked = {"http": _redirect(route, redirecting, entrypoint["port"])}
                     labels = _labels(host, "redirect", target, "tcp", route=name, listener=f"entrypoint {from_name}")
                     why = f"entrypoint {from_name}"
@@ -226,8 +271,10 @@ class Vantage:
             reachable = [one for one in servers if ipaddress.ip_address(one).version in self._own][:MOST_SERVERS]
             for server, port in ((server, port) for server in reachable for port in ports):
                 labels = _labels(server, "world", server, "udp", listener=rule["name"])
-                slow: Data = {"slower_than": self._checks.slow} if self._checks.slow else {}
-                asked = _question(f"{server} {rule['name']}", server, int(port), WORLD[port], "open", rule["origin"], labels, slow)
+                details: Data = {"slower_than": self._checks.slow} if self._checks.slow else {}
+                if WORLD[port] == "dns":
+                    details["dns"] = ROOT
+                asked = _question(f"{server} {rule['name']}", server, int(port), WORLD[port], "open", rule["origin"], labels, details)
                 found.setdefault((server, int(port)), asked)
         return list(found.values())
 
@@ -264,8 +311,9 @@ class Vantage:
         ingress = self._plan["hosts"][self._name]["ingress"]
         found: dict[tuple[str, int], Data] = {}
         for name, route in ingress["routes"].items() if ingress else ():
-            port = ingress["entrypoints"][route["entrypoint"]]["port"]
-            if not route["tls"] or route["host"] is None or (route["host"], port) in found:
+            entrypoint = ingress["entrypoints"][route["entrypoint"]]
+            port = entrypoint["port"]
+            if not route["tls"] or route["host"] is None or (route["host"], port) in found or not _talks_to_us(ingress, entrypoint):
                 continue
             tls = {"server_name": route["host"], "names": [route["host"]], "days_left": self._checks.days_left, "verify": self._checks.trust}
             labels = _labels(self._name, "certificate", address, "tcp", route=name, local=True)
@@ -308,6 +356,12 @@ def _labels(
     }
 
 
+def _talks_to_us(ingress: Data, entrypoint: Data) -> bool:
+    """nginx hangs up on whom the PROXY protocol does not introduce, where it is expected; Traefik takes both. Questions never speak it."""
+    front = entrypoint["proxies_in_front"]
+    return ingress["proxy"] != "nginx" or front is None or not front["proxy_protocol"]
+
+
 def _answer(route: Data, entrypoint: Data, own: str, maintained: bool) -> Data:
     """What a route must answer to somebody without credentials."""
     front = entrypoint["proxies_in_front"]
@@ -338,8 +392,13 @@ def _inside(address: str, network: str) -> bool:
     return parsed.version == wide.version and parsed in wide
 
 
+def _span(listener: Data) -> tuple[int, int]:
+    first, _dash, last = listener["ports"].partition("-")
+    return int(first), int(last or first)
+
+
 def _first_port(listener: Data) -> int:
-    return int(listener["ports"].split("-")[0])
+    return _span(listener)[0]
 
 
 def _question(name: str, target: str, port: int, kind: str, expect: str, why: str, labels: Data, details: t.Optional[Data] = None) -> Data:

@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from ansible_collections.alfred.portmap.plugins.plugin_utils._ends import Ends
 from ansible_collections.alfred.portmap.plugins.plugin_utils._reachability import Checks, Vantage
 
+if t.TYPE_CHECKING:
+    from ansible_collections.alfred.portmap.plugins.plugin_utils._temporary import Temporary
+
 Data = dict[str, t.Any]
 
 PER_CLASS = 2  # so that two of a kind ask each other, too
@@ -59,23 +62,30 @@ def asks(
     down: t.Collection[str] = (),
     full: bool = False,
     checks: t.Optional[Checks] = None,
+    maintenance: t.Optional[t.Mapping[str, t.Collection[str]]] = None,
+    temporary: t.Optional[t.Mapping[str, Temporary]] = None,
 ) -> Data:
     """Who asks what: {classes: [{name, hosts, asked, asking}], questions: {host: [question]}}.
 
     hosts: those of this run; each asks itself. vantages: those of them that may ask others, too; None: all.
     down: hosts that are known not to answer Ansible; they ask nothing, and are asked only where their class has nobody better.
+    maintenance: of which host which routes answer 503 for now. temporary: who may use SSH of which host for a while.
+    Raises ValueError for a vantage that nobody knows: with a misspelt one nobody would ask, and all would be well.
     """
+    unknown = sorted(set(vantages or ()) - set(plan["hosts"]) - set(plan["vantages"]) - set(hosts))
+    if unknown:
+        raise ValueError(f"vantages: there is no host {', '.join(unknown)} in this inventory")
     able = [host for host in hosts if host not in down]
     may_ask = {host for host in able if vantages is None or host in vantages}
     number = None if full else PER_CLASS
     found = [_represented(one, plan, may_ask, frozenset(down), number) for one in classes(plan)]
     asked = {host for one in found for host in one["asked"]}
     asking = {host for one in found for host in one["asking"]}
-    ends = Ends(plan)
+    ends = Ends(plan, temporary)
     questions = {}
     for host in able:
         if host in plan["hosts"] or host in plan["vantages"]:
-            vantage = Vantage(plan, host, checks or Checks(), ends)
+            vantage = Vantage(plan, host, checks or Checks(), ends, maintenance)
             questions[host] = vantage.everything(asked if host in asking else (), local=True)
     return {"classes": found, "questions": questions}
 

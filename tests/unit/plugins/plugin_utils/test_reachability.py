@@ -151,6 +151,12 @@ def test_ports_that_the_map_says_nothing_of_are_sampled(planned: Data) -> None:
             assert not any(question["labels"]["declared"] for question in sample)
 
 
+def test_a_port_within_a_declared_range_is_declared() -> None:
+    made = plan(PLATFORM.replace("{port: 9000, protocol: http, bind: loopback, hosts: app}", "{port: 8800-9000, bind: loopback, hosts: app}"))
+    ports = {question["port"] for question in asked(made, "stranger", "app1 undeclared port") if question["kind"] == "tcp"}
+    assert ports == {2375, 31337}, "8888 is of the range"
+
+
 PROTOCOLS = """
 namespace: shop
 services:
@@ -255,6 +261,8 @@ def test_a_host_asks_the_servers_that_it_may_call() -> None:
         ("2001:db8:f::53", 53, "dns", "open"),
         ("192.0.2.123", 123, "ntp", "open"),
     ]
+    assert [question.get("dns") for question in found] == [{"name": ".", "type": "NS"}] * 2 + [None], "SERVFAIL is an answer, too, if nothing was asked for"
+    assert probe.question(found[0]).dns.name == "."
     assert [question for question in probes(plan(text), "stranger") if question["labels"]["check"] == "world"] == [], "the map says nothing of it"
 
 
@@ -267,6 +275,30 @@ def test_checks_that_make_no_sense_are_refused(planned: Data) -> None:
     for wrong in ({"slow": 61}, {"days_left": -1}, {"fast": 1}):
         with pytest.raises(AnsibleFilterError, match="checks: "):
             probes_filter(planned, "stranger", checks=wrong)
+
+
+def test_strings_of_the_command_line_mean_what_they_say(planned: Data) -> None:
+    assert checks_from({"trust": "false", "days_left": "30", "slow": "0.5"}) == Checks(trust=False, days_left=30, slow=0.5)
+    assert checks_from({"trust": "yes"}).trust is True
+    assert probes_filter(planned, "app1", local="false") == probes_filter(planned, "app1")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"checks": {"passwords": "redis"}}, "checks: passwords 'redis' must be a list of names"),
+        ({"checks": {"passwords": [6379]}}, "checks: passwords [6379] must be a list of names"),
+        ({"checks": {"trust": "perhaps"}}, "checks: trust 'perhaps' must be true or false"),
+        ({"checks": {"slow": "fast"}}, "checks: slow 'fast' must be a number"),
+        ({"checks": {"days_left": "inf"}}, "checks: days_left 'inf' must be a number"),
+        ({"maintenance": "api"}, "checks: maintenance 'api' must be a list of names"),
+        ({"targets": "app1"}, "targets 'app1' must be a list of names"),
+        ({"local": "perhaps"}, "local 'perhaps' must be true or false"),
+    ],
+)
+def test_what_is_none_of_its_kind_is_refused(planned: Data, given: Data, message: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+        probes_filter(planned, "app1", **given)
 
 
 @pytest.mark.parametrize(
@@ -325,6 +357,28 @@ def test_behind_a_proxy_that_names_the_client_a_probe_is_nobody(proxy_protocol: 
     made = plan(fronted("websecure", proxy_protocol=proxy_protocol))
     for question in asked(made, "colleague", "edge1 route inner"):
         assert question["http"]["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("proxy", "front", "checks"),
+    [
+        ("nginx", {"websecure"}, {"redirect"}),
+        ("nginx", {"web"}, {"route", "certificate"}),
+        ("nginx", {"web", "websecure"}, set()),
+        ("traefik", {"web", "websecure"}, {"route", "redirect", "certificate"}),
+    ],
+)
+def test_nginx_hangs_up_on_whom_the_proxy_protocol_does_not_introduce(proxy: str, front: set[str], checks: set[str]) -> None:
+    value = json.dumps({"network": "office", "proxy_protocol": True})
+    text = PLATFORM.replace("ingress: traefik", f"ingress: {proxy}")
+    for entrypoint in front:
+        text = re.sub(rf"(  {entrypoint}: {{port: \d+, )", rf"\1proxies_in_front: {value}, ", text)
+    for vantage in ("edge1", "stranger"):  # stranger asks for no certificates
+        found = probes(plan(text), vantage, local=True)
+        wanted = checks if vantage == "edge1" else checks - {"certificate"}
+        assert {question["labels"]["check"] for question in found} - {"port", "undeclared"} == wanted
+        ports = {question["port"] for question in found if question["kind"] == "tcp" and question["labels"]["listener"].startswith("entrypoint ")}
+        assert ports == {80, 443}, "it takes connections"
 
 
 def test_where_a_proxy_in_front_ends_tls_redirects_name_its_port() -> None:

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import typing as t
 
+import pytest
+from ansible.errors import AnsibleFilterError
 from made_up_fleet import lab_plan
 
 from ansible_collections.alfred.portmap.plugins.filter.verify_questions import verify_questions
@@ -106,6 +109,62 @@ def test_only_vantages_ask_others_and_only_hosts_of_the_run_ask() -> None:
     assert list(found["questions"]) == ["app1", "data2"]
     assert {question["labels"]["host"] for question in found["questions"]["app1"]} == {"app1"}
     assert len({question["labels"]["host"] for question in found["questions"]["data2"]}) > 3
+
+
+def test_full_means_what_it_says_on_the_command_line() -> None:
+    plan = fleet(5)
+    usual = verify_questions(plan, [*plan["hosts"]])
+    assert verify_questions(plan, [*plan["hosts"]], full="false") == usual != verify_questions(plan, [*plan["hosts"]], full="true")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"vantages": ["data2", "dta1"]}, "vantages: there is no host dta1 in this inventory"),
+        ({"vantages": "data2"}, "vantages 'data2' must be a list of names"),
+        ({"down": "data2"}, "down 'data2' must be a list of names"),
+        ({"full": "everybody"}, "full 'everybody' must be true or false"),
+        ({"checks": {"passwords": "redis"}}, "checks: passwords 'redis' must be a list of names"),
+        ({"maintenance": {"app1": "api"}}, "maintenance of app1 'api' must be a list of names"),
+        ({"temporary": {"app1": {"network": "192.0.2.1"}}}, "ssh_bastion_temporary.until: is missing"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(given: Data, message: str) -> None:
+    plan = fleet(3)
+    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+        verify_questions(plan, [*plan["hosts"]], **given)
+
+
+def test_vantages_that_this_run_leaves_out_are_no_mistake() -> None:
+    assert list(verify_questions(fleet(3), ["app1"], vantages=["app1", "data2", "stranger1"])["questions"]) == ["app1"]
+
+
+def ssh(found: Data, vantage: str) -> dict[str, str]:
+    """What a vantage expects of the others' sshd."""
+    asked = [question for question in found["questions"][vantage] if question["labels"]["listener"] == "sshd" and not question["labels"]["local"]]
+    return {question["labels"]["host"]: question["expect"] for question in asked}
+
+
+@pytest.mark.parametrize(("until", "held"), [("2100-01-01T00:00:00Z", True), ("2001-01-01T00:00:00Z", False)])
+def test_a_window_that_is_open_is_no_finding(until: str, held: bool) -> None:
+    plan = fleet(2)
+    window = {"network": ["192.0.2.1", "203.0.113.1"], "until": until}
+    asked = [*plan["hosts"], *plan["vantages"]]
+    usual = verify_questions(plan, asked)
+    assert ssh(usual, "stranger0") == dict.fromkeys(("bastion1", "app0", "app1", "data1", "data2"), "blocked")
+    found = verify_questions(plan, asked, temporary={"app0": window, "data1": window, "app1": None})
+    assert ssh(found, "stranger0") == dict.fromkeys(("bastion1", "app1", "data2") if held else ssh(usual, "stranger0"), "blocked")
+    assert {ssh(found, vantage).get("app0") for vantage in ("stranger1", "data1")} == {"blocked"}, "for nobody else"
+    assert ssh(found, "bastion1") == ssh(usual, "bastion1"), "by the map it is let in for good"
+
+
+def test_each_proxy_has_its_own_maintenance() -> None:
+    plan = lab_plan()
+    asked = [*plan["hosts"], *plan["vantages"]]
+    for maintenance, status in (({"edge1": ["api"]}, "503"), ({"core1": ["api"]}, "200-399")):
+        found = verify_questions(plan, asked, maintenance=maintenance)["questions"]
+        for vantage in ("edge1", "outsider"):
+            assert {question["http"]["status"][0] for question in found[vantage] if question["name"] == "edge1 route api"} == {status}
 
 
 def test_the_work_grows_with_kinds_of_hosts_not_with_their_number() -> None:
