@@ -35,11 +35,12 @@ Port = tuple[str, str, str]  # host, transport, port or range as it is written
 CHECKS = ("host", "listens", "firewall", "ssh", "reaches", "health", "route")  # in this order on a host
 MENDED_BY_FIREWALL = "a run of the role firewall mends it"
 AT_BOOT = re.compile(r"/.*|.* is not (enabled|active)")  # reasons that are about the next boot: no packet fares otherwise for them
+DOCKER_ANSWERS = "an answer of Docker"  # what listening_ports expected, where it can't tell what Docker publishes
+UNREAD = "cannot be told"  # how a finding begins that says that nobody could look
 GATEWAY = re.compile(r"status 5\d\d\b|no answer|took |the connection|closed the connection")  # in what a proxy says of its backend's trouble
 TLS = re.compile(r"certificate|TLS")
 MOST_SYMPTOMS = 3  # of one fault in its line
 MANY_PORTS = 3  # that a host lets in against the plan: more of them are one finding
-SILENT_TARGETS = 2  # hosts that must be silent towards a vantage before its own way out is blamed
 
 
 @dataclass
@@ -136,7 +137,7 @@ class _Diagnosis:
         for host, entry in self._observed.items():
             if host in lost and host not in jump:
                 problem = entry.get("problem") or "no answer"
-                advice = "all that others say of it stands below; run this again when it is back"
+                advice = "what others miss there stands below; run this again when it is back"
                 behind = [other for other in jump if jump[other] == host]
                 fault = Fault(host, "host", "host", f"Ansible can't reach it: {problem}", "the inventory", advice, "unreached")
                 fault.hosts = frozenset([host, *behind])
@@ -166,7 +167,8 @@ class _Diagnosis:
             if kind == "missing":
                 self._found.append(_missing(host, about, those, ports))
             elif kind == "unknown":
-                self._found.append(Fault(host, "listens", "listeners", those[0]["text"], those[0]["why"], symptom="unknown"))
+                subject, advice = ("Docker", _ADVICE["docker"]) if those[0].get("expected") == DOCKER_ANSWERS else ("listeners", "")
+                self._found.append(Fault(host, "listens", subject, those[0]["text"], those[0]["why"], advice, "unknown"))
             else:
                 subject = port_text(those[0]["name"], those[0]["port"], those[0]["transport"])
                 texts = list(dict.fromkeys(one["text"] for one in those))
@@ -186,7 +188,7 @@ class _Diagnosis:
             )
         for one in findings:
             if one["why"] != MENDED_BY_FIREWALL:
-                subject = "policy" if one["text"].startswith("cannot be told") else one["text"].split(":")[0]
+                subject = "policy" if one["text"].startswith(UNREAD) else one["text"].split(":")[0]
                 self._found.append(Fault(host, "firewall", subject, one["text"], one["why"], one["why"], "other"))
 
     def _ssh(self, host: str, findings: t.Sequence[Data]) -> None:
@@ -196,22 +198,26 @@ class _Diagnosis:
             self._found.append(Fault(host, "ssh", "sshd", texts[0], findings[0]["why"], advice, "differs", more=texts[1:]))
 
     def _claim(self) -> None:
-        """What the faults of the hosts themselves explain of the answers. A listener that is missing explains more than a policy."""
+        """What the faults of the hosts themselves explain of the answers. A listener that is missing explains more than a policy.
+
+        That nobody could look at a host explains silence at most: what is open there is open, whether Ansible gets there or not.
+        """
         for fault in self._found:
             if fault.hosts:
-                fault.follows += self._take(lambda one, hosts=fault.hosts: one.host in hosts)  # type: ignore[misc]
+                fault.follows += self._take(lambda one, hosts=fault.hosts: one.host in hosts and _is_missed(one))  # type: ignore[misc]
         for fault in self._found:
             if fault.ports:
                 fault.follows += self._take(lambda one, ports=fault.ports: one.must_open and _is_at(one, ports))  # type: ignore[misc]
         for fault in self._found:
             if fault.check == "firewall" and fault.symptom != "boot":
-                fault.follows += self._take(lambda one, host=fault.host: _by_policy(one, host))  # type: ignore[misc]
+                blind = fault.text.startswith(UNREAD)
+                fault.follows += self._take(lambda one, host=fault.host, blind=blind: _by_policy(one, host) and (one.must_open or not blind))  # type: ignore[misc]
 
     # paths
 
     def _paths(self) -> None:
         """A vantage that hears of nobody, and a host that nobody hears of, over one family or both."""
-        asked = [one for one in self._answers if not one.local and one.check != "world" and (one.must_open or one.verdict == UNREACHABLE)]
+        asked = [one for one in self._answers if not one.local and one.check != "world" and _is_missed(one)]
         answered = {(one.host, one.family) for one in asked if not one.silent}
         from_vantage: dict[tuple[str, int], list[Seen]] = {}
         for one in asked:
@@ -220,12 +226,15 @@ class _Diagnosis:
             key
             for key, those in from_vantage.items()
             if all(one.silent for one in those)
-            and len({one.host for one in those}) >= SILENT_TARGETS
             and any((one.host, one.family) in answered for one in those)
+            and (len({one.host for one in those}) > 1 or self._is_alone(those))
         }
         for host, families in _by_host(deaf).items():
+            targets = {one.host for family in families for one in from_vantage[host, family]}
             follows = self._take(lambda one: not one.local and one.silent and one.vantage == host and one.family in families)  # noqa: B023
             text = "hears nothing from any other host{}, while others do: its own way out is broken"
+            if len(targets) == 1:
+                text += f", or closed between it and {targets.pop()}"
             self._path(host, families, text, "it may call " + names(one.host for one in follows), "deaf", follows)
         to_host: dict[tuple[str, int], list[Seen]] = {}
         for one in asked:
@@ -236,14 +245,28 @@ class _Diagnosis:
             follows = self._take(lambda one: not one.local and one.silent and one.host == host and one.family in families)  # noqa: B023
             deafness = next((fault for fault in self._found if fault.host == host and fault.symptom == "deaf"), None)
             if deafness is not None and set(families) <= set(_by_host(deaf)[host]):
-                deafness.text = f"is cut off{_over(families)}: it hears nothing from any other host, and no other host hears from it"
+                deafness.text = f"is cut off{self._over(host, families)}: it hears nothing from any other host, and no other host hears from it"
                 deafness.follows += follows
             else:
                 self._path(host, families, "nothing on it answers any other host{}", "asked from " + names(one.vantage for one in follows), "mute", follows)
 
+    def _is_alone(self, those: t.Collection[Seen]) -> bool:
+        """Whether others hear one of the ports that a vantage does not hear, or nobody else misses any: else the ports are to blame, not its way."""
+        ports = {_at(one) for one in those}
+        vantages = {one.vantage for one in those}
+        others = [one for one in self._answers if _at(one) in ports and one.vantage not in vantages]
+        families = {one.family for one in those}
+        heard = any(not one.local and one.family in families and one.must_open and not one.silent for one in others)
+        return heard or all(one.good for one in others)
+
+    def _over(self, host: str, families: t.Iterable[int]) -> str:
+        """The family of a trouble, if it is not all that the host uses."""
+        used = {one.family for one in self._answers if not one.local and one.check != "world" and host in (one.vantage, one.host)}
+        return "" if set(families) >= used else f" over IPv{min(families)}"
+
     def _path(self, host: str, families: list[int], text: str, why: str, symptom: str, follows: list[Seen]) -> None:
         if follows:
-            over = _over(families)
+            over = self._over(host, families)
             advice = f"on {host}: ip address; ip route; what stands between it and the others"
             self._found.append(Fault(host, "reaches", f"network{over}", text.format(over), why, advice, symptom, follows=follows))
 
@@ -298,6 +321,10 @@ class _Diagnosis:
 
     def _redirects(self) -> None:
         for those in self._groups(lambda one: one.check == "redirect", lambda one: (one.host, one.listener)):
+            cause = self._closed(those)
+            if cause is not None:
+                cause.follows += those
+                continue
             first = those[0]
             word = " does not redirect" if any(one.verdict == WRONG for one in those) else ""
             text = f"{first.listener}{word}{_of_symptoms(those)}; by the names of {names(one.route for one in those)}"
@@ -307,7 +334,7 @@ class _Diagnosis:
         groups = self._groups(lambda one: bool(one.route), lambda one: (one.host, one.route))
         unknown: dict[str, list[list[Seen]]] = {}
         for those in groups:
-            cause = self._cause(those) or self._handshake(those)
+            cause = self._cause(those) or self._handshake(those) or self._closed(those)
             if cause is not None:
                 cause.follows += those
             elif all(one.detail == "status 404" for one in those):
@@ -348,6 +375,12 @@ class _Diagnosis:
             return None
         return next((one for one in self._found if one.host == those[0].host and one.subject == f"certificate at {those[0].port}/tcp"), None)
 
+    def _closed(self, those: list[Seen]) -> t.Optional[Fault]:
+        """The finding that the port as such does not answer: then no name there does."""
+        if not all(one.silent for one in those):
+            return None
+        return next((fault for fault in self._found if fault.symptom == "closed" and _is_at(those[0], fault.ports)), None)
+
     def _hosts_of(self, address: str) -> list[str]:
         """The host whose address it is, or those that share a service's address."""
         own = [host for host, entry in self._plan["hosts"].items() if address in entry["addresses"]]
@@ -360,7 +393,11 @@ class _Diagnosis:
         let_in = all(one.verdict == WRONG and re.match(r"status [23]\d\d", one.detail) for one in those)
         name, seen = f"route {first.route}", f"(asked from {asked_from(those)})"
         if all(one.detail == "status 404" for one in those):
-            text, symptom = f"{name} is gone: {url} answers 404, as does any name that the proxy does not know {seen}", "gone"
+            if route["auth"] or (route["health"] and route["path"] == "/"):  # it is the proxy that asks for the password; a health page is known to be there
+                text = f"{name} is gone: {url} answers 404, as does any name that the proxy does not know {seen}"
+            else:
+                text = f"{name}, {url} answers 404: the proxy does not know it, or its backend has no such page {seen}"
+            symptom = "gone"
         elif route["auth"] and let_in:
             text, symptom = f"{name} asks for no password: {url} answers {first.detail}, expected 401 {seen}", "no password"
         elif route["allow"] is not None and let_in:
@@ -374,6 +411,7 @@ _ADVICE = {
     "missing": "is its service started? systemctl status; journalctl -u",
     "wrong address": "its service's own configuration says where it listens",
     "wrong owner": "stop what holds the port, then start its service",
+    "docker": "see why Docker does not answer: systemctl status docker; journalctl -u docker",
     "unexpected": "stop it, declare it in the port map, or list it in verify_ignore",
     "open": "which rule lets it in: ansible-playbook playbooks/explain.yml",
     "closed": "what stands between them: ansible-playbook playbooks/explain.yml; the network's own firewalls",
@@ -400,9 +438,19 @@ def _is_at(one: Seen, ports: frozenset[Port]) -> bool:
     return any(one.host == host and one.transport == transport and _within(one.port, span) for host, transport, span in ports)
 
 
+def _at(one: Seen) -> tuple[str, str, int]:
+    return one.host, one.transport, one.port
+
+
 def _within(port: int, span: str) -> bool:
-    lo, _dash, hi = str(span).partition("-")
-    return int(lo) <= port <= int(hi or lo)
+    """Whether a port is one of a range as it is written; no port is in what is none."""
+    written = re.fullmatch(r"(\d+)(?:-(\d+))?", str(span))
+    return written is not None and int(written[1]) <= port <= int(written[2] or written[1])
+
+
+def _is_missed(one: Seen) -> bool:
+    """Whether it is about an answer that was due, or about a way that is not there: what is open against the plan is another matter."""
+    return one.must_open or one.verdict == UNREACHABLE
 
 
 def _by_policy(one: Seen, host: str) -> bool:
@@ -439,10 +487,6 @@ def _why(those: t.Iterable[Seen]) -> str:
 
 def _is_gateways(those: t.Iterable[Seen]) -> bool:
     return all(GATEWAY.search(one.detail) for one in those)
-
-
-def _over(families: t.Sequence[int]) -> str:
-    return "" if len(families) == 2 else f" over IPv{families[0]}"
 
 
 def _by_host(keys: t.Iterable[tuple[str, int]]) -> dict[str, list[int]]:

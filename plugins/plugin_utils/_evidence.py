@@ -26,6 +26,7 @@ class Seen:
 
     vantage: str
     answer: Data
+    both: bool = False  # whether the vantage asked that host over both families
 
     def __hash__(self) -> int:
         return id(self)
@@ -104,6 +105,11 @@ class Seen:
         return not self.good and self.verdict in ((FILTERED, UNREACHABLE) if self.must_open else (UNREACHABLE,))
 
     @property
+    def answered(self) -> bool:
+        """Whether a packet came back from the host that was asked."""
+        return self.verdict not in (FILTERED, UNREACHABLE)
+
+    @property
     def subject(self) -> str:
         """What was asked, in words."""
         if self.check == "redirect":
@@ -135,13 +141,17 @@ def gather(observed: t.Mapping[str, Data]) -> list[Seen]:
     """All answers. Of those that a host gave itself about one thing at several addresses the best one counts, see Vantage.itself()."""
     found: list[Seen] = []
     for host, entry in observed.items():
+        everything = [Seen(host, answer) for answer in entry.get("answers") or ()]
+        families: dict[str, set[int]] = {}
+        for seen in everything:
+            if not seen.local and seen.check != "world":
+                families.setdefault(seen.host, set()).add(seen.family)
         own: dict[tuple[str, ...], list[Seen]] = {}
-        for answer in entry.get("answers") or ():
-            seen = Seen(host, answer)
+        for seen in everything:
             if seen.local:
                 own.setdefault((seen.check, seen.listener, seen.route, str(seen.port), seen.transport), []).append(seen)
             else:
-                found.append(seen)
+                found.append(Seen(host, seen.answer, both=len(families.get(seen.host, ())) == 2))
         found += [min(group, key=lambda one: (not one.good, TELLING.index(one.verdict))) for group in own.values()]
     return found
 
@@ -157,7 +167,7 @@ def asked_from(group: t.Collection[Seen]) -> str:
     """Who asked: "core1, ui1", with the family if all asked over one and the same, and both are in use."""
     who = names(["itself"] * any(one.local for one in group) + [one.vantage for one in group if not one.local])
     families = {one.family for one in group if not one.local and one.check != "world"}
-    return who + (f" over IPv{families.pop()}" if len(families) == 1 else "")
+    return who + (f" over IPv{families.pop()}" if len(families) == 1 and any(one.both for one in group) else "")
 
 
 def told(group: t.Iterable[Seen]) -> list[str]:

@@ -12,7 +12,7 @@ import collections
 import typing as t
 from datetime import datetime
 
-from ansible_collections.alfred.portmap.plugins.plugin_utils._diagnosis import diagnose
+from ansible_collections.alfred.portmap.plugins.plugin_utils._diagnosis import UNREAD, diagnose
 from ansible_collections.alfred.portmap.plugins.plugin_utils._evidence import TELLING, Seen, gather, names
 from ansible_collections.alfred.portmap.plugins.plugin_utils._findings import NEVER
 from ansible_collections.alfred.portmap.plugins.plugin_utils._matrix import matrix
@@ -24,7 +24,6 @@ Data = dict[str, t.Any]
 VERSION = 1
 MOST_CLASSES = 6  # of which it is said by name who spoke for them
 GIVEN_UP = "an earlier task of this run failed there, or did not get there"
-UNKNOWN = "cannot be told"  # how a check that could not be made begins its finding
 
 
 def report_data(plan: t.Mapping[str, t.Any], observed: t.Mapping[str, Data], meta: t.Mapping[str, t.Any]) -> Data:
@@ -87,6 +86,7 @@ def _notes(plan: t.Mapping[str, t.Any], observed: t.Mapping[str, Data], classes:
         notes.append("No host of this inventory stands outside the plan (port_map_managed: false), so nobody asked from where strangers stand.")
     elif not any(host in asked for host in outside):
         notes.append("None of the hosts outside the plan asked, so nobody asked from where strangers stand.")
+    notes += _unheard(answers)
     missing = [host for host in plan["hosts"] if host not in observed]
     if missing:
         notes.append(f"This run left out {names(missing)}: nothing was looked at there.")
@@ -97,6 +97,42 @@ def _notes(plan: t.Mapping[str, t.Any], observed: t.Mapping[str, Data], classes:
     silent = sorted({f"{line['name']} {line['ports']}/udp" for entry in plan["hosts"].values() for line in entry["listeners"] if _is_silent(line)})
     if silent:
         notes.append(f"That it answers was asked of no UDP service but DNS and NTP: not of {names(silent)}. Only who must not get through was.")
+    return notes + _unasked(plan, answers)
+
+
+def _unheard(answers: t.Iterable[Seen]) -> list[str]:
+    """Who heard from no other host: without one answer, silence may be the asking host's own trouble, and looks like all is well."""
+    heard: dict[str, dict[int, bool]] = {}
+    for one in answers:
+        # A host that keeps all its questions in proves nothing of others, and does not pretend to: that is counted apart.
+        if not one.local and one.check != "world" and (one.answered or not one.kept_in):
+            families = heard.setdefault(one.vantage, {})
+            families[one.family] = families.get(one.family, False) or one.answered
+    groups: dict[str, list[str]] = {}
+    for vantage, families in heard.items():
+        silent = [family for family, answered in families.items() if not answered]
+        if silent:
+            groups.setdefault("" if len(silent) == len(families) else f" over IPv{silent[0]}", []).append(vantage)
+    return [f"{names(those)} heard from nobody{over}, so {'its' if len(those) == 1 else 'their'} silence proves nothing." for over, those in groups.items()]
+
+
+def _unasked(plan: t.Mapping[str, t.Any], answers: t.Iterable[Seen]) -> list[str]:
+    """What the map declares where this inventory has no managed host: in a cluster, at addresses of others, behind somebody else's proxy."""
+    notes = []
+    served = {name for entry in plan["hosts"].values() if entry["ingress"] for name in entry["ingress"]["routes"]}
+    routes = [name for name in plan["port_map"].get("routes") or () if name not in served]
+    if routes:
+        notes.append(f"Nobody asked for the routes {names(routes)}: no managed host of this inventory serves them.")
+    asked = {str(one.answer["target"]) for one in answers}
+    elsewhere = []
+    for name, service in plan["services"].items():
+        places = [address for address in service["addresses"] if address not in asked] + [host for host in service["hosts"] if host not in plan["hosts"]]
+        if not places and not service["addresses"] and not service["hosts"] and service["networks"]:
+            places = ["in its cluster"]
+        if places and service["ports"]:
+            elsewhere.append(f"{name} ({names(places)})")
+    if elsewhere:
+        notes.append(f"Nobody asked {names(elsewhere)}: no managed host of this inventory is there.")
     return notes
 
 
@@ -137,7 +173,7 @@ def _firewall(planned: t.Optional[Data], entry: Data) -> str:
     """in force, differs, none (no policy is planned) or unknown (nobody could look, or nobody was asked to)."""
     if planned is None or planned["firewall"] is None:
         return "none"
-    if not entry["reached"] or not entry.get("firewall_asked", True) or any(one["text"].startswith(UNKNOWN) for one in entry["firewall"]):
+    if not entry["reached"] or not entry.get("firewall_asked", True) or any(one["text"].startswith(UNREAD) for one in entry["firewall"]):
         return "unknown"
     return "differs" if entry["firewall"] else "in force"
 
@@ -151,7 +187,8 @@ def _listeners(host: str, entry: Data) -> list[Data]:
     stray = {(one["transport"], one["port"], address) for one in findings if one.get("kind") == "unexpected" for address in one["actual"]}
     rows = []
     for one in entry.get("listeners") or []:
-        key = (one["transport"], str(one["port"]), one["address"])
+        where = f"{one['address']}%{one['interface']}" if one.get("interface") else one["address"]  # as a finding has it
+        key = (one["transport"], str(one["port"]), where)
         if key in wrong:
             state = "wrong"
         elif key in stray:

@@ -46,6 +46,30 @@ def lab_plan() -> Data:
     return make_plan([document], "lab", {"hosts": hosts, "groups": {name: list(group) for name, group in groups.items()}})
 
 
+def map_plan(text: str, groups: dict[str, list[str]]) -> Data:
+    """The plan of a map for these hosts, which have IPv4 only; outsider is not managed."""
+    listed = [host for members in groups.values() for host in members]
+    hosts = {host: {"addresses": [f"203.0.113.{11 + number}"], "managed": host != "outsider", "users": ["default"]} for number, host in enumerate(listed)}
+    return make_plan([{"path": "port_map.yml", "text": text}], None, {"hosts": hosts, "groups": groups})
+
+
+def small_plan() -> Data:
+    """Two hosts and a stranger, to whom nothing is open."""
+    text = """
+port_map:
+  version: 1
+  domain: example.com
+  namespace: shop
+  ingress: none
+  services:
+    web: {port: 3000, protocol: http, hosts: webs}
+    db: {port: 5432, protocol: postgresql, hosts: dbs}
+    cache: {port: 6379, protocol: redis, hosts: dbs}
+  firewall: {egress: allow, ingress: [], internal: {same_namespace: allow}}
+"""
+    return map_plan(text, {"webs": ["web1"], "dbs": ["db1"], "strangers": ["outsider"]})
+
+
 class Fleet:
     """What verify sees of every host; all is well until a test says otherwise."""
 

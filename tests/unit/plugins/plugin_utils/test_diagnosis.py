@@ -9,7 +9,10 @@ import copy
 import typing as t
 
 import pytest
-from made_up_fleet import Fleet, lab_plan, with_findings
+from made_up_fleet import Fleet, lab_plan, small_plan, with_findings
+
+from ansible_collections.alfred.portmap.plugins.module_utils._listeners import compare
+from ansible_collections.alfred.portmap.plugins.module_utils._policy import Span
 
 Data = dict[str, t.Any]
 
@@ -118,6 +121,18 @@ def test_listeners_that_could_not_be_read_are_a_finding(fleet: Fleet) -> None:
     assert brief(only(fleet)) == ("ui1", "listens", "cannot be told: no netlink")
 
 
+def test_docker_that_does_not_answer_is_a_finding_and_explains_nothing(fleet: Fleet) -> None:
+    """No port is to blame for it, whatever stands where others have their port."""
+    (untold,) = compare([], [], [], Span(32768, 60999), False, "Cannot connect to the Docker daemon").findings
+    fleet.observed["core1"]["listens"] = [untold, {**untold, "kind": "wrong owner", "transport": "tcp", "port": "80, 443"}]
+    fleet.say(fleet.answers("core1", 8080, planned="open"), "refused")
+    docker, _other, port = fleet.report()["findings"]
+    assert brief(docker) == ("core1", "listens", "it is not known which ports Docker publishes: Cannot connect to the Docker daemon")
+    assert (docker["subject"], docker["consequences"]) == ("Docker", [])
+    assert docker["advice"].startswith("see why Docker does not answer")
+    assert port["text"].startswith("alfred-core 8080/tcp is refused")
+
+
 def test_a_rule_that_was_removed_by_hand_explains_the_silence(fleet: Fleet) -> None:
     fleet.firewall("data1", "the table inet portmap was changed by hand (-tcp dport 5432 …)")
     fleet.say(fleet.answers("data1", 5432, planned="open", local=False), "filtered")
@@ -156,6 +171,16 @@ def test_another_firewall_is_a_finding_of_its_own(fleet: Fleet) -> None:
     assert (found["subject"], found["advice"]) == ("ufw", "ufw disable")
 
 
+def test_a_policy_that_could_not_be_read_hides_no_open_port(fleet: Fleet) -> None:
+    fleet.firewall("core1", "cannot be told: nft is missing", "the module firewall failed")
+    fleet.say([one for one in fleet.answers("core1", 8080, vantage="outsider") if one["expect"] == "blocked"], "open")
+    fleet.say(fleet.answers("core1", 8081, planned="open", local=False), "filtered")
+    blind, opened = fleet.report()["findings"]
+    assert brief(blind) == ("core1", "firewall", "cannot be told: nft is missing")
+    assert [line.split(" (")[0] for line in blind["consequences"]] == ["core1: model-registry 8081/tcp does not answer"]
+    assert opened["text"] == "alfred-core 8080/tcp is open to outsider, and must be closed"
+
+
 def test_differences_of_sshd_are_one_finding(fleet: Fleet) -> None:
     fleet.observed["bastion1"]["ssh"] = [{"text": "it was changed by hand", "why": "mend it"}, {"text": "PasswordAuthentication is yes", "why": "mend it"}]
     found = only(fleet)
@@ -174,6 +199,16 @@ def test_a_host_that_is_down_is_one_finding_and_the_rest_is_proven(fleet: Fleet)
     assert any("redis 6379/tcp can't be reached" in line for line in found["consequences"])
     report = fleet.report()
     assert (report["summary"]["hosts"], report["summary"]["unreached"]) == (7, 1)
+
+
+def test_a_host_that_is_not_reached_hides_no_open_port(fleet: Fleet) -> None:
+    fleet.lose("data1")
+    fleet.say(fleet.answers("data1", planned="open"), "unreachable", "No route to host")
+    fleet.say(fleet.answers("data1", 6379, vantage="outsider"), "open")
+    lost, opened = fleet.report()["findings"]
+    assert lost["check"] == "host" and any("db-postgres 5432/tcp can't be reached" in line for line in lost["consequences"])
+    assert not any("is open" in line for line in lost["consequences"])
+    assert brief(opened) == ("data1", "reaches", "redis 6379/tcp is open to outsider, and must be closed")
 
 
 def test_a_route_whose_backend_is_down_is_no_second_fault(fleet: Fleet) -> None:
@@ -207,6 +242,26 @@ def test_a_vantage_whose_way_out_is_broken(fleet: Fleet, family: int, over: str)
     fleet.say([one for one in mute if one["expect"] == "blocked"], "unreachable", "Network is unreachable")
     found = only(fleet)
     assert brief(found) == ("core1", "reaches", f"hears nothing from any other host{over}, while others do: its own way out is broken")
+
+
+@pytest.mark.parametrize(("family", "over"), [(0, ""), (6, " over IPv6")])
+def test_a_vantage_that_may_call_one_host_only(fleet: Fleet, family: int, over: str) -> None:
+    """Others hear that host: so it is the vantage's trouble, and not nine of the host's."""
+    fleet.say([one for one in fleet.answers(vantage="outsider") if family in (0, one["labels"]["family"])], "filtered")
+    found = only(fleet)
+    text = f"hears nothing from any other host{over}, while others do: its own way out is broken, or closed between it and edge1"
+    assert brief(found) == ("outsider", "reaches", text)
+    note = f"outsider heard from nobody{over}, so its silence proves nothing."
+    assert fleet.report()["summary"]["notes"] == [note]
+
+
+def test_a_port_that_is_silent_to_all_is_not_the_fault_of_who_may_call_only_that(fleet: Fleet) -> None:
+    """Its way is as good as that of others: they do not hear the port either."""
+    dead = [fleet.answers("edge1", port, local=False, planned="open") for port in (80, 443)]
+    fleet.say(dead[0] + dead[1], "filtered")
+    findings = fleet.report()["findings"]
+    assert [(finding["host"], finding["subject"]) for finding in findings] == [("edge1", "entrypoint websecure 443/tcp"), ("edge1", "entrypoint web 80/tcp")]
+    assert [len(finding["consequences"]) for finding in findings] == [6, 1], "routes and the redirect follow from their ports"
 
 
 @pytest.mark.parametrize(("family", "over"), [(0, ""), (6, " over IPv6")])
@@ -315,6 +370,22 @@ def test_a_route_that_is_gone(fleet: Fleet) -> None:
     assert found["why"].endswith("routes.grafana.service")
 
 
+@pytest.mark.parametrize(
+    ("route", "change", "text"),
+    [
+        ("grafana", {"health": None}, "https://grafana.alfred.example.com/ answers 404: the proxy does not know it, or its backend has no such page (asked"),
+        ("grafana", {"path": "/d"}, "https://grafana.alfred.example.com/d answers 404: the proxy does not know it, or its backend has no such page (asked"),
+        ("prometheus", {"health": None}, "https://prometheus.alfred.example.com/ answers 404, as does any name that the proxy does not know (asked"),
+    ],
+)
+def test_whose_word_a_404_is(fleet: Fleet, route: str, change: Data, text: str) -> None:
+    """The health page of a backend is there, and who has no password gets 401 from the proxy; else both may have said it."""
+    fleet.plan = copy.deepcopy(fleet.plan)
+    fleet.plan["hosts"]["edge1"]["ingress"]["routes"][route].update(change)
+    fleet.say(fleet.answers("edge1", check="route", route=route), "wrong answer", "status 404")
+    assert text in only(fleet)["text"]
+
+
 def test_a_proxy_that_lost_all_its_routes_is_one_finding(fleet: Fleet) -> None:
     fleet.say(fleet.answers("edge1", check="route"), "wrong answer", "status 404")
     found = only(fleet)
@@ -377,6 +448,19 @@ def test_a_service_that_left_one_family_is_unwell(fleet: Fleet) -> None:
     found = only(fleet)
     assert brief(found)[:2] == ("ui1", "health")
     assert found["text"] == "ui-chat 8501/tcp is refused: nobody listens there (asked from edge1, core1, data1, monitor1 over IPv6)"
+
+
+# one family only
+
+
+def test_where_there_is_one_family_nobody_speaks_of_it() -> None:
+    fleet = Fleet(small_plan())
+    fleet.say(fleet.answers("db1", 5432, planned="blocked", vantage="outsider"), "open")
+    assert only(fleet)["text"] == "db 5432/tcp is open to outsider, and must be closed"
+    fleet = Fleet(small_plan())
+    fleet.say(fleet.answers("db1", local=False, planned="open"), "filtered")
+    found = only(fleet)
+    assert (found["subject"], found["text"]) == ("network", "nothing on it answers any other host")
 
 
 # several at once

@@ -12,12 +12,13 @@ import typing as t
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from made_up_fleet import FINISHED, STARTED, Fleet, lab_plan, with_findings
+from made_up_fleet import FINISHED, STARTED, Fleet, lab_plan, map_plan, small_plan, with_findings
 
 from ansible_collections.alfred.portmap.plugins.filter.report_data import report_data
 
 Data = dict[str, t.Any]
 HERE = pathlib.Path(__file__).parent
+MAPS = HERE.parents[2] / "maps"
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,14 @@ def test_listeners_have_a_state() -> None:
     assert (states["core1", 8082], states["core1", 4444], states["core1", 8080]) == ("missing", "unexpected", "expected")
 
 
+def test_an_interface_is_a_part_of_where_one_listens(fleet: Fleet) -> None:
+    text = "4444/tcp listens on 0.0.0.0%eth0, and nothing in the map explains it"
+    fleet.listens("core1", "unexpected", "", "tcp", "4444", text, actual=["0.0.0.0%eth0"])
+    there = {**fleet.observed["core1"]["listeners"][0], "address": "0.0.0.0", "port": 4444, "expected": []}
+    fleet.observed["core1"]["listeners"] += [{**there, "interface": "eth0"}, {**there, "interface": "eth1"}]
+    assert [one["state"] for one in fleet.report()["listeners"] if one["port"] == 4444] == ["unexpected", "ignored"]
+
+
 @pytest.mark.parametrize(("change", "firewall"), [({}, "in force"), ({"firewall_asked": False}, "unknown")])
 def test_hosts_say_whether_their_policy_is_in_force(fleet: Fleet, change: Data, firewall: str) -> None:
     fleet.firewall("ui1", "the table inet portmap is missing")
@@ -138,6 +147,34 @@ def test_what_the_proof_does_not_cover_is_said(fleet: Fleet) -> None:
     (outside, left_out) = fleet.report()["summary"]["notes"]
     assert "nobody asked from where strangers stand" in outside
     assert left_out == "This run left out ui1: nothing was looked at there."
+
+
+def test_silence_without_a_single_answer_proves_nothing() -> None:
+    """Nothing of this map is public: a stranger who is cut off hears the same as one who is kept out."""
+    fleet = Fleet(small_plan())
+    report = fleet.report()
+    assert report["findings"] == []
+    assert report["summary"]["notes"] == ["outsider heard from nobody, so its silence proves nothing."]
+    fleet.say(fleet.answers("web1", 3000, vantage="outsider"), "refused")
+    assert fleet.report()["summary"]["notes"] == [], "even a refusal shows that there is a way"
+
+
+def test_a_host_whose_own_policy_keeps_all_in_is_no_news(fleet: Fleet) -> None:
+    entry = fleet.observed["bastion1"]
+    entry["answers"] = [one for one in entry["answers"] if one["labels"]["local"] or one["why"].startswith("not let out")]
+    assert len(entry["answers"]) > 50
+    assert fleet.report()["summary"]["notes"] == []
+
+
+def test_what_is_not_on_hosts_of_the_inventory_is_named() -> None:
+    """The cluster's routes and load balancers, and what others manage."""
+    text = (MAPS / "kubernetes.yml").read_text(encoding="utf-8")
+    hosts = {"k8s_nodes": ["node1", "node2"], "data": ["data1"], "jobs": ["jobs1"], "strangers": ["outsider"]}
+    notes = Fleet(map_plan(text, hosts)).report()["summary"]["notes"]
+    assert "Nobody asked for the routes api: no managed host of this inventory serves them." in notes
+    assert "Nobody asked alfred-core (198.51.100.80), redis (192.0.2.60): no managed host of this inventory is there." in notes
+    text = text.replace("cluster: main, address: 198.51.100.80}", "cluster: main}")
+    assert any("alfred-core (in its cluster)" in note for note in Fleet(map_plan(text, hosts)).report()["summary"]["notes"])
 
 
 def test_who_speaks_for_others_is_said(fleet: Fleet) -> None:
