@@ -21,6 +21,7 @@ from ansible_collections.alfred.portmap.plugins.module_utils._listening_options 
 from ansible_collections.alfred.portmap.plugins.module_utils._probe import Question, question
 
 FORMAT = 1
+TIMEOUT = 50
 TRANSPORTS = ("tcp", "udp")
 TABLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 DIRECTORY = re.compile(r"/[A-Za-z0-9._/-]+")  # written into files of systemd, which have signs of their own
@@ -57,6 +58,7 @@ class Watch:
     strict: bool
     policy: t.Optional[Guarded]  # None: no policy is planned, so none is looked for
     questions: tuple[Question, ...]
+    timeout: float = TIMEOUT  # seconds after which systemd ends a look: what hangs is given up before that
 
     @classmethod
     def from_data(cls, data: Data) -> Watch:
@@ -76,7 +78,7 @@ class Watch:
                     problems.append(str(error))
             return found
 
-        unknown = sorted(set(data) - {"format", "listeners", "ignore", "strict", "policy", "questions"})
+        unknown = sorted(set(data) - {"format", "listeners", "ignore", "strict", "policy", "questions", "timeout"})
         if unknown:
             problems.append(f"{', '.join(unknown)}: no such key")
         listeners, ignore, asked = each("listeners", _expected), each("ignore", _ignored), each("questions", _question)
@@ -88,9 +90,12 @@ class Watch:
                 problems.append(str(error))
         if not isinstance(data.get("strict", False), bool):
             problems.append(f"strict: {_shown(data['strict'])} must be true or false")
+        timeout = data.get("timeout", TIMEOUT)
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+            problems.append(f"timeout: {_shown(timeout)} must be a number of seconds")
         if problems:
             raise WatchError(problems)
-        return cls(tuple(listeners), tuple(ignore), data.get("strict", False), policy, tuple(asked))
+        return cls(tuple(listeners), tuple(ignore), data.get("strict", False), policy, tuple(asked), timeout)
 
 
 def read(text: str) -> Watch:

@@ -20,22 +20,25 @@ from ansible_collections.alfred.portmap.plugins.module_utils._boot_unit import U
 from ansible_collections.alfred.portmap.plugins.module_utils._commands import Commands
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall import ForeignTableError, Observed, conflicts_of, guard_ownership, observe
 from ansible_collections.alfred.portmap.plugins.module_utils._firewall_state import DecidedError, FirewallState
-from ansible_collections.alfred.portmap.plugins.module_utils._listeners import compare
+from ansible_collections.alfred.portmap.plugins.module_utils._listeners import UNKNOWN, Expected, compare
 from ansible_collections.alfred.portmap.plugins.module_utils._metrics import Metric, Sample
 from ansible_collections.alfred.portmap.plugins.module_utils._nftables import Nft
 from ansible_collections.alfred.portmap.plugins.module_utils._printable import printable
-from ansible_collections.alfred.portmap.plugins.module_utils._probe import Answer, ask_all, authority
-from ansible_collections.alfred.portmap.plugins.module_utils._sockets import ephemeral_ports
+from ansible_collections.alfred.portmap.plugins.module_utils._probe import Answer, Question, authority
+from ansible_collections.alfred.portmap.plugins.module_utils._probe_data import UDP_KINDS
+from ansible_collections.alfred.portmap.plugins.module_utils._sockets import Listener, ephemeral_ports
 from ansible_collections.alfred.portmap.plugins.module_utils._transaction import Transaction
 from ansible_collections.alfred.portmap.plugins.module_utils._watch import Guarded, Watch
+from ansible_collections.alfred.portmap.plugins.module_utils._watch_asking import Group, ask_within, matters
 from ansible_collections.alfred.portmap.plugins.module_utils._who_listens import look as who_listens
 
 LISTENS, FIREWALL, HEALTH, WATCH = "listens", "firewall", "health", "watch"
-CONCURRENCY = 16  # a watch is no load test of its host
 MOST_LINES = 3  # of what was changed by hand
 TRIES, SETTLE = 3, 0.5  # a policy that is being changed differs for a moment: looks, and the seconds between them
 WIDEST = 300  # characters of a finding
 MOST_FINDINGS = 100  # that are told one by one; portmap_findings counts all
+ASKING, END = 0.5, 0.9  # parts of a look's time: for health to begin questions in, and after which none may last
+UNASKED = "others took so long that there was no time left to ask all questions"  # in words that stay the same
 
 # What would make each look another finding: process numbers and times.
 _FLEETING = ((re.compile(r"pid \d+(?:, )?"), ""), (re.compile(r" \(\)"), ""), (re.compile(r"took [0-9.e+-]+ s, "), "took too long, "))
@@ -58,7 +61,8 @@ class Look:
     findings: list[Finding] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)  # of the checks that could be made
     complete: bool = True
-    down: set[tuple[str, str]] = field(default_factory=set)  # (service, port) that is not where it must listen
+    down: set[tuple[str, str]] = field(default_factory=set)  # (transport, port) where somebody must listen, and does not
+    began: float = field(default_factory=time.monotonic)
 
     def find(self, check: str, subject: str, text: str) -> None:
         """Add a finding, in words that stay the same as long as it does."""
@@ -99,16 +103,24 @@ def _listens(watch: Watch, commands: Commands, seen: Look) -> list[Metric]:
     there = who_listens(commands, published=any(line.container and line.required for line in watch.listeners))
     findings = compare(list(watch.listeners), there.listeners, list(watch.ignore), ephemeral_ports(), watch.strict, there.unknown).findings
     for finding in findings:
-        seen.find(LISTENS, f"{finding['name'] or 'unexpected'} {finding['port']}/{finding['transport']}", finding["text"])
+        if finding["kind"] == UNKNOWN:
+            seen.fail(LISTENS, finding["text"])
+        else:
+            seen.find(LISTENS, f"{finding['name'] or 'unexpected'} {finding['port']}/{finding['transport']}", finding["text"])
     wrong = {(finding["name"], finding["transport"], finding["port"]) for finding in findings}
-    seen.down = {(finding["name"], finding["port"]) for finding in findings if finding["kind"] in ("missing", "wrong address")}
+    seen.down = {(finding["transport"], finding["port"]) for finding in findings if finding["kind"] in ("missing", "wrong address")}
     up: dict[tuple[str, str, str], int] = {}
     for line in watch.listeners:
-        if line.required:
+        if line.required and not (there.unknown and _veiled(line, there.listeners)):
             key = (line.name, line.transport, str(line.ports))
             up[key] = min(up.get(key, 1), int(key not in wrong))
     samples = tuple(({"service": name, "transport": transport, "port": port}, value) for (name, transport, port), value in up.items())
     return [Metric("portmap_listener_up", "Whether what must listen does, at the address and by the owner that the map says.", samples)]
+
+
+def _veiled(line: Expected, there: t.Iterable[Listener]) -> bool:
+    """Whether Docker alone could say if the line is as planned: a container should hold it, or may."""
+    return line.container or any(one.containers is None and line.explains(one) for one in there)
 
 
 # the policy
@@ -168,34 +180,34 @@ def _in_force(policy: Guarded, nft: Nft, commands: Commands) -> tuple[Observed, 
 # health
 
 
-Group = tuple[str, str, str]  # service, port, kind
-
-
 def _health(watch: Watch, seen: Look) -> list[Metric]:
     """One row for each service, port and kind: the worst of its questions, and the slowest.
 
-    A local question is asked at each address at which the service may be, and one right answer will do. That nobody answers where nobody
-    listens follows from a finding of the other check, and is none of its own.
+    A local question is asked at the addresses at which the service may be, until one gives a right answer. That nobody answers where nobody
+    listens follows from a finding of the other check, and is none of its own. What there was no time to ask has no row.
     """
-    groups: dict[tuple[str, bool, Group], list[Answer]] = {}
-    for answer in ask_all(list(watch.questions), CONCURRENCY, retries=1):
-        asked = answer.question
-        service = str(asked.labels.get("listener") or asked.labels.get("route") or asked.name)
-        groups.setdefault((asked.name, bool(asked.labels.get("local")), (service, str(asked.port), asked.kind)), []).append(answer)
+    asked = matters(watch.questions)
+    ask_within(asked, min(time.monotonic() + watch.timeout * ASKING, seen.began + watch.timeout * END), seen.began + watch.timeout * END)
     up: dict[Group, int] = {}
     seconds: dict[Group, float] = {}
-    for (_name, local, group), answers in groups.items():
-        wrong = [answer for answer in answers if not answer.good]
-        good = len(wrong) < len(answers) if local else not wrong
-        counted = [answer for answer in answers if answer.good] if local and good else answers
-        up[group] = min(up.get(group, 1), int(good))
-        seconds[group] = max(seconds.get(group, 0.0), *(answer.latency for answer in counted))
-        for answer in () if good or group[:2] in seen.down else wrong[:1] if local else wrong:
-            seen.find(HEALTH, f"{group[0]} {group[1]}", _said(answer))
+    for one in asked:
+        if one.answers:
+            up[one.group] = min(up.get(one.group, 1), int(one.good))
+            seconds[one.group] = max(seconds.get(one.group, 0.0), *(answer.latency for answer in one.answers if answer.good or not one.good))
+            if not one.good and _place(one.questions[0]) not in seen.down:
+                seen.find(HEALTH, f"{one.group[0]} {one.group[1]}", _said(one.answers[0]))
+    for group in {one.group for one in asked if not one.answers}:
+        seen.fail(HEALTH, UNASKED)
+        if up.get(group):  # only what was asked is well
+            del up[group], seconds[group]
     return [
         Metric("portmap_health_up", "Whether a service answers its health question as it should, asked on its own host.", _labelled(up)),
         Metric("portmap_health_seconds", "How long the slowest right answer to a service's health question took.", _labelled(seconds)),
     ]
+
+
+def _place(asked: Question) -> tuple[str, str]:
+    return "udp" if asked.kind in UDP_KINDS else "tcp", str(asked.port)
 
 
 def _said(answer: Answer) -> str:

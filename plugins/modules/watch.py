@@ -84,7 +84,9 @@ options:
     type: int
     default: 60
   timeout:
-    description: Seconds after which a look is ended. From 5 to 3600.
+    description:
+      - Seconds after which a look is ended. From 5 to 3600.
+      - Questions may take half of it. What could not be asked by then has no numbers, and C(portmap_watch_success) is 0.
     type: int
     default: 50
   textfile_dir:
@@ -184,7 +186,7 @@ def present(module: AnsibleModule, installation: Installation) -> dict:
     """Install what differs."""
     params = module.params
     check_numbers(params)
-    config = {key: params[key] for key in ("listeners", "ignore", "strict", "policy", "questions")}
+    config = {key: params[key] for key in ("listeners", "ignore", "strict", "policy", "questions", "timeout")}
     watch = Watch.from_data(config)
     # Headers may carry passwords. What is shorter is none, and would be blacked out of every word.
     carried = {value for asked in watch.questions for _name, value in asked.http.request_headers if len(value) > 3}

@@ -140,6 +140,7 @@ def test_a_new_map_and_a_new_place_for_metrics(host: Rooted) -> None:
 
 def test_the_units(host: Rooted) -> None:
     host.run(interval=300, timeout=45)
+    assert read((host.root / FILES[0]).read_text()).timeout == 45, "what hangs is given up before systemd ends all of it"
     service = (host.root / FILES[1]).read_text().splitlines()
     for line in ("Type=oneshot", "TimeoutStartSec=45", "NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateTmp=yes"):
         assert line in service
@@ -193,8 +194,8 @@ def test_what_requests_carry_is_not_shown(host: Rooted) -> None:
 
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(WatchError) as caught:
-        read(json.dumps({"format": 1, "listeners": [{"name": "a", "ports": "x"}], "ignore": [{"ports": "y"}], "strict": 1, "more": 2}))
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["more", "listeners[0].ports", "ignore[0].ports", "strict"]
+        read(json.dumps({"format": 1, "listeners": [{"name": "a", "ports": "x"}], "ignore": [{"ports": "y"}], "strict": 1, "timeout": 0, "more": 2}))
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["more", "listeners[0].ports", "ignore[0].ports", "strict", "timeout"]
 
 
 def test_a_host_without_systemd_or_with_one_that_fails(host: Rooted) -> None:
