@@ -210,8 +210,8 @@ class _Diagnosis:
                 fault.follows += self._take(lambda one, ports=fault.ports: one.must_open and _is_at(one, ports))  # type: ignore[misc]
         for fault in self._found:
             if fault.check == "firewall" and fault.symptom != "boot":
-                blind = fault.text.startswith(UNREAD)
-                fault.follows += self._take(lambda one, host=fault.host, blind=blind: _by_policy(one, host) and (one.must_open or not blind))  # type: ignore[misc]
+                explains = _misses_by_policy if fault.text.startswith(UNREAD) else _by_policy
+                fault.follows += self._take(lambda one, host=fault.host, explains=explains: explains(one, host))  # type: ignore[misc]
 
     # paths
 
@@ -453,10 +453,15 @@ def _is_missed(one: Seen) -> bool:
     return one.must_open or one.verdict == UNREACHABLE
 
 
+def _misses_by_policy(one: Seen, host: str) -> bool:
+    """Whether a policy that may be another than the planned one at this host explains a silence."""
+    return one.must_open and one.verdict == FILTERED and host in (one.host, one.vantage)
+
+
 def _by_policy(one: Seen, host: str) -> bool:
     """Whether a policy that is not the planned one at this host explains the answer."""
     if one.must_open:
-        return one.verdict == FILTERED and host in (one.host, one.vantage)
+        return _misses_by_policy(one, host)
     return one.verdict != UNREACHABLE and (one.host == host or (one.vantage == host and one.answer["why"] == NOT_LET_OUT))
 
 
