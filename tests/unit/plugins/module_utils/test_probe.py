@@ -218,7 +218,7 @@ def test_answers_come_in_the_order_of_the_questions() -> None:
         closed = unused()
         questions = [Question(str(number), "127.0.0.1", port if number % 3 else closed) for number in range(500)]
         answers = ask_all(questions, concurrency=64)
-    assert [answer.question for answer in answers] == questions
+    assert [answer.question.name for answer in answers] == [question.name for question in questions]  # asked again, it has more patience
     assert [answer.verdict for answer in answers] == ["open" if number % 3 else "refused" for number in range(500)]
     assert ask_all([]) == []
 
