@@ -15,7 +15,7 @@ import typing as t
 
 import pytest
 from edge import CACHE
-from reports import example, headline, rewritten
+from report_examples import example, headline, rewritten
 
 from ansible_collections.alfred.portmap.plugins.filter.report_page import report_page
 

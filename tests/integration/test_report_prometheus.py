@@ -12,7 +12,7 @@ import subprocess
 import typing as t
 
 import yaml
-from reports import example, rewritten
+from report_examples import example, rewritten
 
 from ansible_collections.alfred.portmap.plugins.filter.report_metrics import report_metrics
 

@@ -14,7 +14,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
-from reports import example, headline
+from report_examples import example, headline
 
 ROOT = pathlib.Path(__file__).parents[2]
 # As a fleet may be: hosts that are not there, a connection and a become of their own, neither of which is the controller's.

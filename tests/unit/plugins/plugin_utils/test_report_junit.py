@@ -10,7 +10,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
-from reports import Data, example, rewritten
+from report_examples import Data, example, rewritten
 
 from ansible_collections.alfred.portmap.plugins.filter.report_junit import report_junit
 

@@ -9,7 +9,7 @@ import re
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from reports import Data, example, fleet, headline, rewritten
+from report_examples import Data, example, fleet, headline, rewritten
 
 from ansible_collections.alfred.portmap.plugins.filter.report_metrics import report_metrics
 from ansible_collections.alfred.portmap.plugins.filter.report_summary import report_summary

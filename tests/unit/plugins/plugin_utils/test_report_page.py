@@ -13,7 +13,7 @@ import re
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from reports import Data, example, fleet, headline, rewritten
+from report_examples import Data, example, fleet, headline, rewritten
 
 from ansible_collections.alfred.portmap.plugins.filter.report_page import report_page
 
