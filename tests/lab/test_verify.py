@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the alfred.portmap authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What somebody breaks by hand is found, told in one table, and fails the run; a healthy lab has no findings."""
+"""What somebody breaks by hand is found, told in one table, and fails the run. Forty faults: test_faults.py."""
 
 from __future__ import annotations
 
@@ -53,10 +53,6 @@ def test_what_was_broken_by_hand_is_found_and_nothing_else() -> None:
         r"→ data1: db-postgres 5432/tcp is open \(asked from .*outsider",
     ):
         assert re.search(follows, output), f"{follows}: {output}"
-
-    status, output = verify()
-    assert status == 0, output
-    assert "No findings" in output
 
 
 def test_a_policy_that_was_not_applied_yet_is_found(tmp_path: t.Any) -> None:
