@@ -39,12 +39,3 @@ def test_drift_is_told_by_check_and_gone_after_a_run(playbook: t.Callable[..., s
     assert "8080 counter" not in lab.run("core1", "nft", "list", "table", "inet", "portmap").stdout
 
     assert changed(playbook(*run, "--check")) == 0
-
-
-def test_a_second_run_of_the_whole_job_changes_nothing(playbook: t.Callable[..., str]) -> None:
-    recap = playbook("site.yml").split("PLAY RECAP")[1]
-    hosts = {line.split()[0]: line for line in recap.splitlines() if "changed=" in line}
-    assert set(lab.ADDRESSES) <= set(hosts)
-    for line in hosts.values():
-        assert "changed=0" in line
-        assert "failed=0" in line

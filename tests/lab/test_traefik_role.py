@@ -99,9 +99,9 @@ UNIT, BINARY = "/etc/systemd/system/traefik.service", "/usr/local/bin/traefik"
 # Each leaves all files as they should be, and a Traefik that was started with others: what a run leaves that was interrupted
 # between a file and the restart for it.
 OWED = {
-    "static": "cd /etc/traefik && cp -p traefik.yml /root/kept && echo '# x' >>traefik.yml && systemctl restart traefik && cp -p /root/kept traefik.yml",
-    "binary": f"cp -p {BINARY} /root/new && echo >>/root/new && mv {BINARY} /root/kept && mv /root/new {BINARY} && systemctl restart traefik"
-    f" && mv /root/kept {BINARY}",
+    "static and binary": "cd /etc/traefik && cp -p traefik.yml /root/kept.yml && echo '# x' >>traefik.yml"
+    f" && cp -p {BINARY} /root/new && echo >>/root/new && mv {BINARY} /root/kept && mv /root/new {BINARY} && systemctl restart traefik"
+    f" && mv /root/kept {BINARY} && cp -p /root/kept.yml traefik.yml",
     "unit": f"cp -p {UNIT} /root/kept && echo '# x' >>{UNIT} && systemctl daemon-reload && systemctl restart traefik && cp -p /root/kept {UNIT}",
     # The old unit is loaded and starts Traefik once more (it crashed, say) while the new file lies there; then something reloads systemd.
     "unit, started again by the old one": f"cp -p {UNIT} /root/kept && sed -Ei 's/[0-9a-f]{{64}}/{'0' * 64}/' {UNIT} && systemctl daemon-reload"
