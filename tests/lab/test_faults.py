@@ -173,7 +173,7 @@ FIREWALL = [
         "a rule that lets everybody in", "core1", "nft insert rule inet portmap input tcp dport 8080 counter accept", r"changed by hand \(\+tcp dport 8080"
     ),
     by_hand("the table is gone", "data1", "nft delete table inet portmap", r"missing"),
-    by_hand("a rule that lets nobody in", "monitor1", "nft insert rule inet portmap input tcp dport 9090 drop", r"changed by hand \(\+tcp dport 9090 drop"),
+    by_hand("a rule that lets nobody in", "ui1", "nft insert rule inet portmap input tcp dport 3001 drop", r"changed by hand \(\+tcp dport 3001 drop"),
     Fault(
         "another firewall",
         "bastion1",
@@ -184,11 +184,11 @@ FIREWALL = [
     ),
     by_hand(
         "a rule is removed",
-        "edge1",
+        "bastion1",
         "nft delete rule inet portmap input handle $(nft -a list chain inet portmap input | sed -n 's/.* drop # handle //p' | tail -n 1)",
         r"changed by hand \(-",
     ),
-    Fault("not loaded at boot", "ui1", "systemctl disable portmap-firewall", "systemctl enable portmap-firewall", "firewall", r"boot"),
+    Fault("not loaded at boot", "monitor1", "systemctl disable portmap-firewall", "systemctl enable portmap-firewall", "firewall", r"boot"),
 ]
 CERTIFICATES = "/etc/portmap/tls"
 
@@ -212,8 +212,9 @@ def certificate(what: str, names: str, days: tuple[int, int], says: str) -> Faul
 DEAF = Fault(
     "no IPv6 any more",
     "monitor1",
-    "ip -6 address delete 2001:db8:1::15/64 dev eth0",
-    "ip -6 address add 2001:db8:1::15/64 dev eth0 nodad",
+    "ip -6 -o address show dev eth0 | awk '{print $4}' >/root/addresses; ip -6 address flush dev eth0",
+    "while read -r address; do ip -6 address add $address dev eth0 nodad; done </root/addresses;"
+    " ip -6 route replace default via 2001:db8:1::1 dev eth0 metric 1024",
     "reaches",
     r"is cut off over IPv6",
 )
