@@ -7,20 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleFilterError
-
-from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
+from ansible_collections.alfred.portmap.plugins.plugin_utils._report_filter import rendered
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_junit import junit
 
 
 def report_junit(report: t.Any) -> str:
     """See report_junit.yml."""
-    try:
-        return junit(plain(report))
-    except KeyError as error:
-        raise AnsibleFilterError(f"the report lacks {error.args[0]}") from error
-    except (TypeError, ValueError) as error:
-        raise AnsibleFilterError(str(error)) from error
+    return rendered(junit, report)
 
 
 class FilterModule:

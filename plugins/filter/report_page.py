@@ -7,20 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleFilterError
-
-from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
+from ansible_collections.alfred.portmap.plugins.plugin_utils._report_filter import rendered
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_page import page
 
 
 def report_page(report: t.Any) -> str:
     """See report_page.yml."""
-    try:
-        return page(plain(report))
-    except KeyError as error:
-        raise AnsibleFilterError(f"the report lacks {error.args[0]}") from error
-    except (TypeError, ValueError) as error:
-        raise AnsibleFilterError(str(error)) from error
+    return rendered(page, report)
 
 
 class FilterModule:

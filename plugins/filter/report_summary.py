@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.alfred.portmap.plugins.plugin_utils._plain import plain
+from ansible_collections.alfred.portmap.plugins.plugin_utils._report_filter import rendered
 from ansible_collections.alfred.portmap.plugins.plugin_utils._report_summary import WIDTH, summary
 
 
@@ -19,12 +19,7 @@ def report_summary(report: t.Any, width: t.Any = WIDTH) -> str:
         characters = int(width)  # from the command line it comes as a string
     except (TypeError, ValueError) as error:
         raise AnsibleFilterError(f"width {width!r} must be a whole number") from error
-    try:
-        return summary(plain(report), characters)
-    except KeyError as error:
-        raise AnsibleFilterError(f"the report lacks {error.args[0]}") from error
-    except (TypeError, ValueError) as error:
-        raise AnsibleFilterError(str(error)) from error
+    return rendered(summary, report, characters)
 
 
 class FilterModule:

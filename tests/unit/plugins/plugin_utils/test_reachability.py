@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import json
-import pathlib
 import re
 import textwrap
 import typing as t
 
 import pytest
-import yaml
 from ansible.errors import AnsibleFilterError
+from made_up_fleet import lab_plan
 
 from ansible_collections.alfred.portmap.plugins.filter.probes import probes as probes_filter
 from ansible_collections.alfred.portmap.plugins.modules import probe
@@ -430,7 +429,6 @@ def test_the_questions_are_the_same_every_time(planned: Data) -> None:
 
 # The map that is shipped, on the lab's hosts: who reaches what, said a second time by hand.
 
-INVENTORIES = pathlib.Path(__file__).parents[4] / "inventories"
 PLATFORM_PORTS = {
     "core1": {8080, 8081, 8082, 8083, 8084, 8085, 8086},
     "ui1": {3000, 3001, 8501},
@@ -463,14 +461,7 @@ REACHES = {
 @pytest.fixture(scope="module")
 def shipped() -> Data:
     """The plan of inventories/port_map.yml for inventories/lab."""
-    groups = {name: group["hosts"] for name, group in yaml.safe_load((INVENTORIES / "lab/hosts.yml").read_text()).items() if "hosts" in group}
-    hosts = {
-        host: {"addresses": entry["port_map_addresses"], "managed": entry.get("port_map_managed", True), "users": ["default"]}
-        for group in groups.values()
-        for host, entry in group.items()
-    }
-    document = {"path": "port_map.yml", "text": (INVENTORIES / "port_map.yml").read_text()}
-    return make_plan([document], "lab", {"hosts": hosts, "groups": {name: list(group) for name, group in groups.items()}})
+    return lab_plan()
 
 
 @pytest.mark.parametrize("vantage", REACHES)
